@@ -1,0 +1,35 @@
+# `make demo` shows it, `make test` proves it, `make lint` reads it, `make bench` measures it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.setup-done
+
+.PHONY: setup demo test lint bench soak lock clean
+setup: $(STAMP)
+
+$(STAMP): requirements/lock.txt pyproject.toml deploy/setup.sh
+	@PYTHON="$(PYTHON)" TORCH="$(TORCH)" bash deploy/setup.sh $(VENV)
+	@touch $@
+
+demo: setup
+	@$(BIN)/headroom demo $(ARGS)
+
+test: setup
+	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+lint: setup
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: setup
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+# Pins every dependency again; run it after a change of pyproject.toml. torch stays out: its wheels differ by machine.
+lock:
+	@uv pip compile pyproject.toml --extra dev --extra torch-needs --universal --generate-hashes \
+	  --no-emit-index-url --no-header --python-version 3.11 -q -o requirements/lock.txt
+
+clean:
+	rm -rf $(VENV)
