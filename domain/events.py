@@ -1,0 +1,163 @@
+"""What happened, in the past tense. The proxy speaks of chargers and connectors; the inventory knows the EVSEs.
+
+`at` is our own clock, always aware UTC. `*_mono_s` are readings of one process's monotonic clock, for latencies only.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from domain.ids import ChargerId, DecisionId, EvseId
+from domain.metering import EvseSample, MeterReading
+from domain.session import EvseState
+
+OcppVersion = Literal["ocpp1.6", "ocpp2.0.1", "ocpp2.1"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChargerConnected:
+    """A charger's socket is authenticated and relayed to its CSMS."""
+
+    charger: ChargerId
+    at: datetime
+    version: OcppVersion
+
+
+@dataclass(frozen=True, slots=True)
+class ChargerDisconnected:
+    """The charger's newest socket is gone; a replaced one is not told."""
+
+    charger: ChargerId
+    at: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChargerBooted:
+    """A BootNotification was answered."""
+
+    charger: ChargerId
+    at: datetime
+    vendor: str
+    model: str
+    firmware: str | None
+    accepted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EvseStatusChanged:
+    """A status or charging state was reported. Connector 0 is the whole charger."""
+
+    charger: ChargerId
+    connector: int
+    at: datetime
+    state: EvseState
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStarted:
+    """A transaction began: in 1.6 born of the completed StartTransaction exchange.
+
+    `relayed_mono_s`: when the CSMS's reply left the proxy towards the charger.
+    """
+
+    charger: ChargerId
+    connector: int
+    at: datetime
+    transaction_id: str
+    id_tag: str | None = None
+    meter_start_wh: float | None = None
+    relayed_mono_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    """A transaction ended; `connector` is None where the message does not say."""
+
+    charger: ChargerId
+    connector: int | None
+    at: datetime
+    transaction_id: str
+    meter_stop_wh: float | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EvseMetered:
+    """A charger reported what an EVSE draws."""
+
+    charger: ChargerId
+    connector: int
+    at: datetime
+    sample: EvseSample
+    transaction_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CsmsLimitChanged:
+    """The CSMS's own leading limit at an EVSE changed; None lifts it. Connector 0 is the whole charger."""
+
+    charger: ChargerId
+    connector: int
+    at: datetime
+    limit_a: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FeederMetered:
+    """A building meter pushed a reading."""
+
+    at: datetime
+    reading: MeterReading
+
+
+@dataclass(frozen=True, slots=True)
+class SetpointSent:
+    """A limit's frame is on the wire. `sent_mono_s` is when."""
+
+    evse: EvseId
+    at: datetime
+    limit_a: float
+    decision: DecisionId
+    sent_mono_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetpointAccepted:
+    """The charger acknowledged a limit. Accepted is not applied."""
+
+    evse: EvseId
+    at: datetime
+    limit_a: float
+    decision: DecisionId
+
+
+@dataclass(frozen=True, slots=True)
+class SetpointRefused:
+    """The charger rejected a limit, answered with an error, did not answer, or has no link.
+
+    `voided`: it had accepted the limit, and then the CSMS took it away or overrode it: nothing of ours is in force.
+    """
+
+    evse: EvseId
+    at: datetime
+    limit_a: float
+    decision: DecisionId
+    why: str
+    voided: bool = False
+
+
+Event = (
+    ChargerConnected
+    | ChargerDisconnected
+    | ChargerBooted
+    | EvseStatusChanged
+    | SessionStarted
+    | SessionEnded
+    | EvseMetered
+    | CsmsLimitChanged
+    | FeederMetered
+    | SetpointSent
+    | SetpointAccepted
+    | SetpointRefused
+)

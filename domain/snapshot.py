@@ -1,0 +1,84 @@
+"""Everything that a decision may look at, at one instant, built from memory and never by query."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from domain.ids import EvseId, FeederId
+from domain.ledger import LedgerEntry
+from domain.metering import EvseSample
+from domain.rotation import RotationState
+from domain.session import EvseState, Session
+from domain.site import PhaseAmps, Site
+
+
+class LoadSource(StrEnum):
+    """Where a feeder's non-EV load comes from, best first."""
+
+    DEDICATED = "dedicated"
+    MEASURED = "measured"
+    FORECAST = "forecast"
+    FAILSAFE = "failsafe"
+
+
+@dataclass(frozen=True, slots=True)
+class EvseView:
+    """One EVSE at the instant.
+
+    `csms_limit_a` is the CSMS's own limit in force (None: none). `seen_max_a` is what the present car has been seen
+    to take at most when offered more (None: not known).
+    """
+
+    evse: EvseId
+    state: EvseState
+    linked: bool
+    session: Session | None
+    ledger: LedgerEntry
+    csms_limit_a: float | None = None
+    seen_max_a: float | None = None
+    sample: EvseSample | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FeederView:
+    """Non-EV load through one feeder, its children's included, per phase, in the feeder's own amperes.
+
+    `base_high_a` is the largest load consistent with what was measured: increases are judged by it. `base_likely_a`
+    is the load that explains the measurements without counting an EVSE twice: reductions are judged by it; never
+    above `base_high_a`. `forecast_a` is the forecast's upper quantile over the coming interval; the EMS takes the
+    larger of it and each of the two. With `source` FORECAST or FAILSAFE all three are that value (stale is full).
+    """
+
+    feeder: FeederId
+    base_high_a: PhaseAmps = field(default_factory=dict)
+    base_likely_a: PhaseAmps = field(default_factory=dict)
+    forecast_a: PhaseAmps = field(default_factory=dict)
+    metered_a: PhaseAmps | None = None
+    source: LoadSource = LoadSource.DEDICATED
+    reading_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TemporaryLimit:
+    """A limit on a feeder for a while, by the grid operator or staff; A per phase, where lower than `usable_a`."""
+
+    id: str
+    feeder: FeederId
+    limit_a: float
+    starts_at: datetime
+    ends_at: datetime | None
+    reason: str
+    author: str = ""
+
+
+@dataclass(frozen=True)
+class SiteSnapshot:
+    """A site at the instant `at`. `evses` and `feeders` have an entry for every EVSE and feeder of the site."""
+
+    site: Site
+    at: datetime
+    evses: Mapping[EvseId, EvseView]
+    feeders: Mapping[FeederId, FeederView]
+    rotation: RotationState = field(default_factory=RotationState)
+    limits: tuple[TemporaryLimit, ...] = ()
