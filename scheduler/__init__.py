@@ -1,0 +1,1 @@
+"""Who charges when not all can."""
