@@ -1,0 +1,1 @@
+"""Pure decisions: which current each EVSE may draw, and why."""

@@ -1,0 +1,66 @@
+"""A reason as one plain sentence for a resident: "P1-04: 9 A, panel p1 phase B is full"."""
+
+from datetime import datetime, tzinfo
+
+from domain.ids import EvseId
+from domain.setpoint import Reason, ReasonKind
+
+
+def explain(evse: EvseId, limit_a: float, target_a: float, reason: Reason, now: datetime, timezone: tzinfo) -> str:
+    """The sentence: who, how much, why, and what comes next. Times are the site's own."""
+    parts = [f"{evse}: {amperes(limit_a)}", _why(reason, limit_a, target_a)]
+    if reason.place is not None and limit_a == 0.0:
+        parts.append(_turn(reason, now, timezone))
+    return ", ".join(part for part in parts if part)
+
+
+def amperes(current_a: float) -> str:
+    """A current to a tenth, without a needless ".0"."""
+    return f"{current_a:.1f}".removesuffix(".0") + " A"
+
+
+def clock(at: datetime, now: datetime, timezone: tzinfo) -> str:
+    """A time of day; with the weekday where it is another day."""
+    local, today = at.astimezone(timezone), now.astimezone(timezone)
+    return local.strftime("%H:%M" if local.date() == today.date() else "%a %H:%M")
+
+
+_WHY = {
+    ReasonKind.GRANTED: "all that this charger gives",
+    ReasonKind.FEEDER_FULL: "{where} is full",
+    ReasonKind.GROUP_FULL: "the chargers' own limit on {where} is reached",
+    ReasonKind.WAITING: "{where} is full",
+    ReasonKind.NO_SESSION: "no car is charging",
+    ReasonKind.CAR_FULL: "the car takes no current now",
+    ReasonKind.CSMS_LIMIT: "the charging service set this limit",
+    ReasonKind.CAR_LIMIT: "all that this car takes",
+    ReasonKind.SETTLING: "the charger has not confirmed its limit yet",
+    ReasonKind.HOLDING: "kept as it is, a change would be too small or too soon",
+    ReasonKind.STALE_METER: "the meter of {where} is silent and nothing may rise",
+    ReasonKind.BASE_OVERLOAD: "the building alone overloads {where}",
+    ReasonKind.UNTRUSTED: "the charger draws more than it was told and staff has been told",
+    ReasonKind.NO_LINK: "no connection to the charger, it keeps its last or its fall-back limit",
+    ReasonKind.FALLBACK: "safe fall-back while no better plan can be made",
+}
+
+
+def _why(reason: Reason, limit_a: float, target_a: float) -> str:
+    if reason.kind is ReasonKind.SETTLING and target_a > limit_a:
+        return f"{amperes(target_a)} as soon as others have come down"
+    if reason.kind is ReasonKind.WAITING and reason.feeder is None:
+        return "others have their turn"
+    if reason.kind is ReasonKind.CAR_FULL and limit_a > 0.0:
+        return "kept ready for the car, which takes no current now"
+    return _WHY[reason.kind].format(where=_where(reason))
+
+
+def _where(reason: Reason) -> str:
+    if reason.feeder is None:
+        return "the panel"
+    return f"panel {reason.feeder}" + (f" phase {reason.phase}" if reason.phase is not None else "")
+
+
+def _turn(reason: Reason, now: datetime, timezone: tzinfo) -> str:
+    if reason.next_turn_at is None:
+        return f"place {reason.place} in the queue, no time can be promised"
+    return f"next turn {clock(reason.next_turn_at, now, timezone)}"

@@ -1,0 +1,60 @@
+"""Reductions first (ems.md 6.2): which increases may be sent now, beside what everyone may still be drawing."""
+
+import numpy as np
+
+from ems.problem import Mask, Vector
+from ems.situation import SLACK_A, Situation
+
+
+def raise_what_fits(situation: Situation, wished_a: Vector, may_rise: Mask, first: list[int]) -> Vector:
+    """Limits for now: every fall of `wished_a` at once; of every rise as much as fits until the falls have settled.
+
+    Every EVSE counts at the larger of the ledger's `counted_a` and its new limit, beside the highest base load; on a
+    row where even that is too much nothing rises, be it within what already counts. Those that start get their minimum
+    first, in the order `first`; then all rise by the same share of what they still wish, those on a full row stopping
+    there.
+
+    Args:
+        situation: the instant.
+        wished_a: per EVSE the wish; in force or lower means no rise.
+        may_rise: whose limit may rise now at all.
+        first: columns of EVSEs, those to start first.
+
+    Returns:
+        Limits, A: `wished_a` where it falls, else between what is in force and the wish, 0 or at least the minimum.
+    """
+    matrix, in_force, low = situation.panel.matrix, situation.in_force_a, situation.layout.lowest_a
+    rising = (wished_a > in_force + SLACK_A) & may_rise
+    limit = np.where(wished_a > in_force + SLACK_A, in_force, wished_a)
+    count = np.maximum(situation.counted_a, limit)
+    slack = situation.rise_room_a - matrix @ count
+    rising &= ~(matrix[slack < -SLACK_A] > 0.0).any(axis=0)
+    for column in (c for c in first if rising[c] and in_force[c] < low[c] - SLACK_A):
+        cost = matrix[:, column] * max(0.0, low[column] - count[column])
+        loaded = cost > 0.0
+        if (cost[loaded] <= slack[loaded] + SLACK_A).all():
+            limit[column] = low[column]
+            count[column] = max(count[column], low[column])
+            slack = slack - cost
+        else:
+            rising[column] = False
+    return _fill(matrix, wished_a, limit, count, slack, rising)
+
+
+def _fill(matrix: Vector, wished_a: Vector, limit: Vector, count: Vector, slack: Vector, rising: Mask) -> Vector:
+    """Raise all of `rising` towards their wish together; what is below `count` costs nothing."""
+    limit = np.where(rising, np.maximum(limit, np.minimum(wished_a, count)), limit)
+    left = np.where(rising, wished_a - limit, 0.0)
+    while (left > SLACK_A).any():
+        load = matrix @ left
+        full = (load > SLACK_A) & (slack <= SLACK_A)
+        left = np.where((matrix[full] > 0.0).any(axis=0), 0.0, left)
+        load = matrix @ left
+        rows = load > SLACK_A
+        share = float(min(1.0, (slack[rows] / load[rows]).min(initial=1.0)))
+        limit = limit + share * left
+        slack = slack - share * load
+        left = left * (1.0 - share)
+        if share <= 0.0:
+            break
+    return limit

@@ -1,0 +1,181 @@
+"""A snapshot as the vectors that a decision works on: one entry per EVSE of the panel, one per row."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+
+import numpy as np
+
+from domain.ids import EvseId, FeederId
+from domain.site import Evse, Feeder, Phase, PhaseAmps, Site
+from domain.snapshot import EvseView, FeederView, LoadSource, SiteSnapshot
+from ems.guard import lowest_a
+from ems.ledger import counted_a, holding_a
+from ems.panel import capacity
+from ems.problem import Mask, Panel, Vector
+
+SLACK_A = 1e-6
+
+_KNOWN = (LoadSource.MEASURED, LoadSource.DEDICATED)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a site's topology alone settles: computed once."""
+
+    site: Site
+    panel: Panel
+    evses: tuple[Evse, ...]
+    paths: tuple[tuple[Feeder, ...], ...]
+    lowest_a: Vector
+    alpha: Vector
+
+    @classmethod
+    def of(cls, site: Site, panel: Panel) -> "Layout":
+        """The layout of a site whose panel is compiled."""
+        evses = tuple(site.evse(evse) for evse in panel.evses)
+        return cls(
+            site=site,
+            panel=panel,
+            evses=evses,
+            paths=tuple(tuple(site.path(evse.feeder)) for evse in evses),
+            lowest_a=np.array([lowest_a(evse) for evse in evses]),
+            alpha=np.array([evse.priority for evse in evses]),
+        )
+
+
+@dataclass(frozen=True)
+class Situation:
+    """Everything at one instant, per EVSE in the order of the panel.
+
+    `in_force_a`: newest limit. `counted_a`, `holding_a`: the ledger's two words. `held`: it cannot be commanded now, or
+    what it was told last counts as not made; it counts at `held_a` and takes no part.
+    """
+
+    layout: Layout
+    snapshot: SiteSnapshot
+    now: datetime
+    views: tuple[EvseView, ...]
+    in_force_a: Vector
+    counted_a: Vector
+    holding_a: Vector
+    held: Mask
+
+    @classmethod
+    def of(cls, layout: Layout, snapshot: SiteSnapshot, now: datetime) -> "Situation":
+        """Look at a snapshot."""
+        views = tuple(snapshot.evses[evse.id] for evse in layout.evses)
+        pairs = tuple(zip(views, layout.evses, strict=True))
+        in_force = np.array([view.ledger.limit_a for view in views])
+        counted = np.array([counted_a(view.ledger, evse, now) for view, evse in pairs])
+        holding = np.array([holding_a(view.ledger, evse, now) for view, evse in pairs])
+        deaf = np.array([not v.linked or not v.ledger.trusted or v.ledger.refused for v in views], dtype=np.bool_)
+        return cls(layout, snapshot, now, views, in_force, counted, holding, deaf | (holding > in_force + SLACK_A))
+
+    @property
+    def panel(self) -> Panel:
+        """The compiled rows."""
+        return self.layout.panel
+
+    @cached_property
+    def held_a(self) -> Vector:
+        """What the held ones may draw; 0 for the others."""
+        return np.where(self.held, self.counted_a, 0.0)
+
+    @cached_property
+    def charging(self) -> Mask:
+        """A session whose car takes what it is offered."""
+        return np.array([v.session is not None and v.session.wants_current for v in self.views], dtype=np.bool_)
+
+    @cached_property
+    def full(self) -> Mask:
+        """A session whose car refuses current."""
+        ended = [v.session is None or v.session.ended_at is not None for v in self.views]
+        return np.array([not e for e in ended], dtype=np.bool_) & ~self.charging
+
+    @cached_property
+    def upper_a(self) -> Vector:
+        """requested_m = min(I_max, the CSMS's limit, what the car takes and at least the minimum)."""
+        upper = [
+            min(
+                evse.max_a,
+                np.inf if view.csms_limit_a is None else max(0.0, view.csms_limit_a),
+                np.inf if view.seen_max_a is None else max(lowest_a(evse), view.seen_max_a),
+            )
+            for view, evse in zip(self.views, self.layout.evses, strict=True)
+        ]
+        return np.array(upper)
+
+    @cached_property
+    def asking(self) -> Mask:
+        """Cars that want current and may have at least their minimum."""
+        return np.asarray(self.charging & (self.upper_a >= self.layout.lowest_a - SLACK_A))
+
+    @cached_property
+    def limits_a(self) -> Mapping[FeederId, float]:
+        """What each feeder may carry per phase: usable, or a temporary limit that is lower.
+
+        A limit counts before its start already, by as much as the slowest EVSE takes to follow.
+        """
+        lead = timedelta(seconds=max((evse.response_s for evse in self.layout.evses), default=0.0))
+        found = {feeder.id: feeder.usable_a for feeder in self.layout.site.feeders}
+        for limit in self.snapshot.limits:
+            if limit.starts_at - lead <= self.now and (limit.ends_at is None or self.now < limit.ends_at):
+                found[limit.feeder] = min(found[limit.feeder], limit.limit_a)
+        return found
+
+    @cached_property
+    def hold_base_a(self) -> Mapping[FeederId, PhaseAmps]:
+        """Non-EV load by which limits are held or lowered: likely, or the forecast where it is well above that."""
+        band_a = self.layout.site.control.dead_band_a
+        return {name: _larger(view, view.base_likely_a, band_a) for name, view in self.snapshot.feeders.items()}
+
+    @cached_property
+    def rise_base_a(self) -> Mapping[FeederId, PhaseAmps]:
+        """Non-EV load by which limits may rise: the highest, or the forecast where it is higher."""
+        return {name: _larger(view, view.base_high_a, 0.0) for name, view in self.snapshot.feeders.items()}
+
+    @cached_property
+    def hold_capacity_a(self) -> Vector:
+        """Per row: what the EVSEs that can be commanded may draw together."""
+        room = capacity(self.panel, self.layout.site, self.hold_base_a, self.limits_a)
+        return room - self.panel.matrix @ self.held_a
+
+    @cached_property
+    def rise_room_a(self) -> Vector:
+        """Per row: what all EVSEs may draw together after something has risen."""
+        return capacity(self.panel, self.layout.site, self.rise_base_a, self.limits_a)
+
+    @cached_property
+    def rise_capacity_a(self) -> Vector:
+        """Per row, as `hold_capacity_a`, with the base load by which limits may rise."""
+        return np.minimum(self.rise_room_a - self.panel.matrix @ self.held_a, self.hold_capacity_a)
+
+    @cached_property
+    def fresh(self) -> Mask:
+        """The load of every feeder on its path is known: without that nothing may rise."""
+        known = {name: view.source in _KNOWN for name, view in self.snapshot.feeders.items()}
+        return np.array([all(known[f.id] for f in path) for path in self.layout.paths], dtype=np.bool_)
+
+    @cached_property
+    def overloaded(self) -> Sequence[tuple[FeederId, Phase, float, float] | None]:
+        """Per EVSE the first line of its path whose base load alone is above the limit: with load and limit, A."""
+        found: dict[FeederId, tuple[FeederId, Phase, float, float]] = {}
+        for name, limit_a in self.limits_a.items():
+            for phase, base_a in self.hold_base_a[name].items():
+                if base_a > limit_a + SLACK_A and name not in found:
+                    found[name] = (name, phase, base_a, limit_a)
+        return tuple(next((found[f.id] for f in path if f.id in found), None) for path in self.layout.paths)
+
+    def of_evse(self, values: Vector) -> dict[EvseId, float]:
+        """A vector by EVSE id."""
+        return dict(zip(self.panel.evses, values.tolist(), strict=True))
+
+
+def _larger(view: FeederView, load_a: PhaseAmps, band_a: float) -> PhaseAmps:
+    found = dict(load_a)
+    for phase, forecast_a in view.forecast_a.items():
+        if forecast_a > found.get(phase, 0.0) + band_a:
+            found[phase] = forecast_a
+    return found
