@@ -1,0 +1,1 @@
+"""OCPP-J without I/O: texts and commands in, effects out."""

@@ -1,0 +1,157 @@
+"""Whose turn it is on a line: one CALL in flight per direction, and what waits for it."""
+
+from collections import deque
+from typing import Final
+
+import msgspec
+
+from proxy.protocol.exchange import Call, OwnCall
+from proxy.protocol.frames import CallFrame, Frame
+
+_ANSWERABLE: Final = 64
+"""How many forwarded and unanswered CALLs of one sender are remembered, for replies that come after their time."""
+_OWN_IDS: Final = 512
+
+
+class OwnIds:
+    """The ids of the newest CALLs that we sent to one charger, across its reconnects.
+
+    A reply with such an id is ours whenever it comes: it never reaches the CSMS [OCPP 2.0.1 part 4, 6.4]. Bounded by
+    count: with one CALL in flight and a time-out of 10 s, the id of a CALL that went unanswered is kept for 85
+    minutes at least.
+    """
+
+    __slots__ = ("_ids",)
+
+    def __init__(self) -> None:
+        self._ids: dict[str, None] = {}
+
+    def __contains__(self, call_id: str) -> bool:
+        return call_id in self._ids
+
+    def add(self, call_id: str) -> None:
+        """Remember an id; the oldest goes when there are too many."""
+        self._ids[call_id] = None
+        if len(self._ids) > _OWN_IDS:
+            del self._ids[next(iter(self._ids))]
+
+
+class Waiting(msgspec.Struct, frozen=True, gc=False):
+    """A frame of a peer that waits, with its envelope."""
+
+    raw: bytes
+    frame: Frame
+
+
+class Line:
+    """One peer's frames on their way to the other.
+
+    `holder` is the peer's CALL that is in flight, until its reply or `held_until_s`. A CALL waits for the line; what
+    needs no line (a SEND, a frame that cannot be read) waits only behind CALLs that wait already, so that a peer's
+    frames never change places. Replies are not on the line at all.
+    """
+
+    __slots__ = ("_bytes", "_max_bytes", "_max_frames", "answerable", "held_until_s", "holder", "queue")
+
+    def __init__(self, max_frames: int, max_bytes: int) -> None:
+        self.holder: Call | None = None
+        self.held_until_s = 0.0
+        self.queue: deque[Waiting] = deque()
+        self.answerable: dict[str, Call] = {}
+        self._bytes = 0
+        self._max_frames = max_frames
+        self._max_bytes = max_bytes
+
+    def enqueue(self, raw: bytes, frame: Frame) -> None:
+        """Let a frame wait."""
+        self.queue.append(Waiting(raw, frame))
+        self._bytes += len(raw)
+
+    def dequeue(self) -> Waiting:
+        """Take the frame that waits longest; IndexError if none does."""
+        waiting = self.queue.popleft()
+        self._bytes -= len(waiting.raw)
+        return waiting
+
+    @property
+    def overfull(self) -> bool:
+        """Whether more waits than is allowed."""
+        return len(self.queue) > self._max_frames or self._bytes > self._max_bytes
+
+    @property
+    def head_needs_line(self) -> bool:
+        """Whether the frame that waits longest is a CALL. Only to be asked while something waits."""
+        return type(self.queue[0].frame) is CallFrame
+
+    def hold(self, call: Call, until_s: float) -> None:
+        """Give the line to a CALL that is forwarded now."""
+        self.holder = call
+        self.held_until_s = until_s
+        self.remember(call)
+
+    def remember(self, call: Call) -> None:
+        """Keep a forwarded CALL until its reply; the oldest goes when there are too many."""
+        answerable = self.answerable
+        answerable[call.call_id] = call
+        if len(answerable) > _ANSWERABLE:
+            del answerable[next(iter(answerable))]
+
+    def clear(self) -> int:
+        """Forget everything; returns how many frames waited."""
+        dropped = len(self.queue)
+        self.queue.clear()
+        self._bytes = 0
+        self.holder = None
+        self.answerable.clear()
+        return dropped
+
+
+class OwnInFlight(msgspec.Struct, frozen=True, gc=False):
+    """Our own CALL on the wire."""
+
+    call: OwnCall
+    call_id: str
+    deadline_s: float
+    is_retry: bool = False
+
+
+class OwnWaiting(msgspec.Struct, frozen=True, gc=False):
+    """Our own CALL before it is on the wire. One that a charger bounced waits until `not_before_s`."""
+
+    call: OwnCall
+    not_before_s: float = 0.0
+    is_retry: bool = False
+
+
+class OwnQueue:
+    """Our own CALLs that wait for the line to a charger: one per slot, urgent ones first, else in order."""
+
+    __slots__ = ("by_slot",)
+
+    def __init__(self) -> None:
+        self.by_slot: dict[str, OwnWaiting] = {}
+
+    def put(self, waiting: OwnWaiting) -> OwnCall | None:
+        """Add a CALL; returns the one of its slot that it replaces, whose place it takes."""
+        slot = waiting.call.slot
+        replaced = self.by_slot.get(slot)
+        self.by_slot[slot] = waiting
+        return None if replaced is None else replaced.call
+
+    def take(self, now_s: float, *, urgent: bool) -> OwnWaiting | None:
+        """The next CALL of that urgency whose time has come, removed; None if there is none."""
+        for slot, waiting in self.by_slot.items():
+            if waiting.call.urgent == urgent and waiting.not_before_s <= now_s:
+                del self.by_slot[slot]
+                return waiting
+        return None
+
+    def next_due_s(self) -> float | None:
+        """The earliest instant at which one of them may go; None if none waits."""
+        return min((waiting.not_before_s for waiting in self.by_slot.values()), default=None)
+
+    def clear(self) -> list[OwnCall]:
+        """Take all of them."""
+        calls = [waiting.call for waiting in self.by_slot.values()]
+        self.by_slot.clear()
+        return calls

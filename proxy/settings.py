@@ -1,0 +1,83 @@
+"""What can be set about the proxy, and what it counts."""
+
+import ssl as tls
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from domain.events import OcppVersion
+from proxy.legs import LegSettings
+from proxy.protocol.effects import Count
+from proxy.protocol.relay import RelaySettings
+
+VERSIONS: Final[tuple[OcppVersion, ...]] = ("ocpp1.6", "ocpp2.0.1", "ocpp2.1")
+ASSUMED_VERSION: Final[OcppVersion] = "ocpp1.6"
+"""What a charger speaks that offers no subprotocol at all: such ones are 1.6 chargers of the first years."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProxySettings:
+    """Time-outs are of the network and run on the loop's clock.
+
+    `ping_s`: how long a socket may be silent before it is pinged. `dead_s`: how long a peer may be silent that has
+    answered a ping before; one that never answers pings is left to TCP (`proxy.network`). `csms_tls`: for `wss://`
+    upstreams, Python's defaults without it.
+    """
+
+    versions: tuple[OcppVersion, ...] = VERSIONS
+    handshake_s: float = 10.0
+    dial_s: float = 5.0
+    ping_s: float = 20.0
+    dead_s: float = 60.0
+    retry_after_s: int = 10
+    relay: RelaySettings = field(default_factory=RelaySettings)
+    charger_leg: LegSettings = field(default_factory=lambda: LegSettings(stall_s=30.0))
+    csms_leg: LegSettings = field(default_factory=LegSettings)
+    csms_tls: tls.SSLContext | None = None
+
+
+@dataclass(slots=True)
+class Counters:
+    """Since the start. `to_csms` and `to_charger` count relayed messages, `injected` our own.
+
+    Of the relay: `malformed` and `unknown_type` messages (relayed all the same), `unmatched` replies (relayed),
+    `swallowed` replies to us, `timed_out` CALLs of ours, `gave_up` lines of a peer whose reply did not come,
+    `bounced` CALLs of ours that were sent again, `overflow` frames sent out of turn, `dropped` ones that waited when
+    their pair ended, and those lost to a closing socket.
+    Of the handshake: `connected`, `replaced` by a newer socket, `unknown_identity`, `no_common_version`,
+    `refused_by_csms`, `csms_unreachable`.
+    """
+
+    to_csms: int = 0
+    to_charger: int = 0
+    injected: int = 0
+    malformed: int = 0
+    unknown_type: int = 0
+    unmatched: int = 0
+    swallowed: int = 0
+    timed_out: int = 0
+    gave_up: int = 0
+    bounced: int = 0
+    overflow: int = 0
+    dropped: int = 0
+    desk_errors: int = 0
+    connected: int = 0
+    replaced: int = 0
+    unknown_identity: int = 0
+    no_common_version: int = 0
+    refused_by_csms: int = 0
+    csms_unreachable: int = 0
+
+    def add(self, kind: Count) -> None:
+        """Count one of what the relay counts."""
+        setattr(self, kind, getattr(self, kind) + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkStatus:
+    """A charger that is linked to its CSMS now."""
+
+    version: OcppVersion
+    since: datetime
+    silent_s: float
+    """How long the charger has said nothing."""
