@@ -1,0 +1,261 @@
+"""The present truth of one site, in memory: events in, records and snapshots out. No query, no clock, no waiting."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from domain import events as e
+from domain.errors import UnknownIdError
+from domain.ids import ChargerId, EvseId, FeederId, MeterId
+from domain.ledger import LedgerEntry
+from domain.metering import EvseSample, MeterReading
+from domain.session import Session
+from domain.setpoint import Decision
+from domain.site import Site
+from domain.snapshot import EvseView, FeederView, SiteSnapshot, TemporaryLimit
+from inventory.evse_memory import EvseMemory
+from inventory.hearing import Hearing
+from inventory.meters import MeterBook
+from inventory.records import (
+    AlarmRecord,
+    ChargerFacts,
+    ConnectorFacts,
+    DecisionRecord,
+    LedgerRecord,
+    LimitRecord,
+    OverrideRecord,
+    Record,
+    RestoredState,
+    RotationRecord,
+    SetpointEvent,
+    SetpointFacts,
+    session_id,
+)
+
+Records = tuple[Record, ...]
+
+
+class LiveState:
+    """One site as it stands. Made from its file and what the last run left; fed by `apply`.
+
+    Every method that changes something returns the records to be stored, in order. Unknown means full: an EVSE of
+    which nothing is known counts at its rating. Nothing here reads a clock; times come from events and from `now`.
+    """
+
+    def __init__(self, site: Site, *, restored: RestoredState | None = None) -> None:
+        restored = restored or RestoredState()
+        self.site = site
+        self.ignored: Counter[str] = Counter()
+        """Events that named nothing of this site, by kind."""
+        self.rotation = restored.rotation
+        self.override = restored.override or OverrideRecord(site.id)
+        self._limits = {limit.id: limit for limit in restored.limits}
+        self._alarms = dict(restored.alarms)
+        self._salt = restored.salt
+        self._heard = Hearing(site, restored)
+        self._unwritten: list[Record] = []
+
+    def apply(self, event: e.Event, now: datetime) -> Records:
+        """Takes an event; returns what is to be stored. One that names nothing of this site is counted and ignored."""
+        found, known = self._heard.hear(event, now)
+        if not known:
+            self.ignored[type(event).__name__] += 1
+        self._unwritten += found
+        return self._drain()
+
+    def set_ledger(self, evse: EvseId, entry: LedgerEntry) -> Records:
+        """Takes the limits that may be in force at an EVSE. Store the records durably before an increase is sent.
+
+        Nothing is returned where only the measurement in the entry is new. Raises `UnknownIdError`.
+        """
+        memory = self._memory(evse)
+        before = memory.ledger if memory.ledger_known else None
+        memory.set_ledger(entry)
+        if before is None or dataclasses.replace(before, measured_a=None, measured_at=None) != dataclasses.replace(
+            entry, measured_a=None, measured_at=None
+        ):
+            self._unwritten.append(LedgerRecord(evse, entry))
+        settled_at, asked_at = entry.settled_at, entry.acknowledged_at
+        seen = entry.measured_at is not None and asked_at is not None and entry.measured_at > asked_at
+        if settled_at is not None and seen and memory.setpoint.confirmed_at != settled_at:
+            memory.setpoint = dataclasses.replace(memory.setpoint, confirmed_a=entry.limit_a, confirmed_at=settled_at)
+            step = SetpointEvent(evse, settled_at, "confirmed", entry.limit_a, memory.setpoint.decision)
+            self._unwritten += [memory.setpoint, step]
+        return self._drain()
+
+    def decided(
+        self, decision: Decision, *, inputs: Mapping[str, Any] | None = None, elapsed_ms: float | None = None
+    ) -> Records:
+        """Takes a decision: wanted set-points, rotation, alarms raised and cleared. `inputs`: `inventory.inputs`."""
+        self._unwritten.append(DecisionRecord(self.site.id, decision, inputs or {}, elapsed_ms))
+        if decision.rotation != self.rotation:
+            self.rotation = decision.rotation
+            self._unwritten.append(RotationRecord(self.site.id, decision.rotation))
+        for setpoint in decision.setpoints:
+            memory = self._heard.evses.get(setpoint.evse)
+            if memory is not None and memory.setpoint.wanted_a != setpoint.limit_a:
+                memory.setpoint = dataclasses.replace(
+                    memory.setpoint, decision=decision.id, wanted_a=setpoint.limit_a, wanted_at=decision.at
+                )
+                self._unwritten.append(memory.setpoint)
+        self._take_alarms(decision)
+        return self._drain()
+
+    def _take_alarms(self, decision: Decision) -> None:
+        standing = {(alarm.kind.value, alarm.subject): alarm for alarm in decision.alarms}
+        for key in [key for key in self._alarms if key not in standing]:
+            self._unwritten.append(dataclasses.replace(self._alarms.pop(key), cleared_at=decision.at))
+        for key, alarm in standing.items():
+            if key not in self._alarms:
+                self._alarms[key] = AlarmRecord(self.site.id, alarm, decision.at)
+                self._unwritten.append(self._alarms[key])
+
+    def put_limit(self, limit: TemporaryLimit) -> Records:
+        """Adds or replaces a temporary limit. Raises `UnknownIdError` for a feeder that is not of this site."""
+        self.site.feeder(limit.feeder)
+        self._limits[limit.id] = limit
+        self._unwritten.append(LimitRecord(self.site.id, limit))
+        return self._drain()
+
+    def withdraw_limit(self, limit_id: str, now: datetime) -> Records:
+        """Takes a temporary limit back. Raises `UnknownIdError`."""
+        if limit_id not in self._limits:
+            raise UnknownIdError("limit", limit_id)
+        self._unwritten.append(LimitRecord(self.site.id, self._limits.pop(limit_id), withdrawn_at=now))
+        return self._drain()
+
+    def amend_session(self, evse: EvseId, **wishes: Any) -> Records:
+        """Sets a driver's `departure_at`, `energy_wanted_wh` or `priority`. Raises `UnknownIdError` with no session."""
+        memory = self._memory(evse)
+        session = memory.present()
+        if session is None or not set(wishes) <= {"departure_at", "energy_wanted_wh", "priority"}:
+            raise UnknownIdError("session", evse)
+        memory.session = memory.written = dataclasses.replace(session, **wishes)
+        self._unwritten.append(self._heard.sessions.record(memory.session))
+        return self._drain()
+
+    def set_override(self, *, strategy: str | None, scheduler: str | None) -> Records:
+        """Strategy and scheduler as switched at run time; None follows the site file."""
+        self.override = OverrideRecord(self.site.id, strategy, scheduler)
+        self._unwritten.append(self.override)
+        return self._drain()
+
+    def set_capability(self, charger: ChargerId, capability: Mapping[str, Any]) -> Records:
+        """What was found out about a charger (JSON values). Raises `UnknownIdError`."""
+        self.site.charger(charger)
+        memory = self._heard.chargers[charger]
+        memory.facts = dataclasses.replace(memory.facts, capability=dict(capability))
+        self._unwritten.append(self._heard.charger_record(memory))
+        return self._drain()
+
+    @property
+    def meters(self) -> MeterBook:
+        """The meters: `problem` says why a reading cannot be used, `refused` counts those that could not."""
+        return self._heard.meters
+
+    def snapshot(self, now: datetime, *, feeders: Mapping[FeederId, FeederView]) -> SiteSnapshot:
+        """Everything that a decision may look at, at `now`: every EVSE of the site, limits that have not ended.
+
+        What time alone has changed (a car that refuses long enough, a session that nobody ended) is in it; its records
+        come with the next method that returns any.
+        """
+        self._unwritten += self._heard.advance(now)
+        chargers = self._heard.chargers
+        return SiteSnapshot(
+            site=self.site,
+            at=now,
+            evses={
+                evse: memory.view(now, linked=chargers[memory.evse.charger].facts.linked)
+                for evse, memory in self._heard.evses.items()
+            },
+            feeders=feeders,
+            rotation=self.rotation,
+            limits=tuple(limit for limit in self._limits.values() if limit.ends_at is None or limit.ends_at > now),
+        )
+
+    def view(self, evse: EvseId, now: datetime) -> EvseView:
+        """One EVSE as a snapshot at `now` would show it, except for what time alone has changed since the last one.
+
+        Raises `UnknownIdError`.
+        """
+        memory = self._memory(evse)
+        return memory.view(now, linked=self._heard.chargers[memory.evse.charger].facts.linked)
+
+    def readings(self, meter: MeterId) -> tuple[MeterReading, ...]:
+        """A meter's readings of the last three minutes, oldest first; the last one is the newest."""
+        return self._heard.meters.readings(meter)
+
+    def samples(self, evse: EvseId) -> tuple[EvseSample, ...]:
+        """An EVSE's live samples of the last three minutes, oldest first. Raises `UnknownIdError`."""
+        return tuple(self._memory(evse).samples)
+
+    def setpoint(self, evse: EvseId) -> SetpointFacts:
+        """What is wanted, sent, accepted and confirmed at an EVSE. Raises `UnknownIdError`."""
+        return self._memory(evse).setpoint
+
+    def ledger(self, evse: EvseId) -> LedgerEntry:
+        """The limits that may be in force; at full rating where nothing is known. Raises `UnknownIdError`."""
+        return self._memory(evse).ledger
+
+    def charger(self, charger: ChargerId) -> ChargerFacts:
+        """A charger's facts. Raises `UnknownIdError`."""
+        self.site.charger(charger)
+        return self._heard.chargers[charger].facts
+
+    def open_session(self, session: str) -> Session:
+        """The open session of that id (`records.session_id`). Raises `UnknownIdError`."""
+        for memory in self._heard.evses.values():
+            present = memory.present()
+            if present is not None and session_id(present) == session:
+                return present
+        raise UnknownIdError("session", session)
+
+    @property
+    def alarms(self) -> tuple[AlarmRecord, ...]:
+        """The alarms that stand, oldest first."""
+        return tuple(sorted(self._alarms.values(), key=lambda record: record.raised_at))
+
+    def checkpoint(self, now: datetime) -> Records:
+        """All that is written only now and then, as of `now`: for an orderly end."""
+        self._unwritten += self._heard.advance(now)
+        for charger in self._heard.chargers.values():
+            if charger.facts != charger.written:
+                self._unwritten.append(self._heard.charger_record(charger))
+        for memory in self._heard.evses.values():
+            self._unwritten.extend(self._heard.session_record(memory, now, every_s=0.0))
+            if memory.ledger_known:
+                self._unwritten.append(LedgerRecord(memory.id, memory.ledger))
+        return self._drain()
+
+    def durable(self) -> RestoredState:
+        """What a restart would bring back if all records had been written."""
+        present = {evse: memory.present() for evse, memory in self._heard.evses.items()}
+        setpoints = {evse: memory.setpoint for evse, memory in self._heard.evses.items()}
+        plugs = [*self._heard.whole.values(), *(memory.plug for memory in self._heard.evses.values())]
+        return RestoredState(
+            chargers={charger: memory.facts for charger, memory in self._heard.chargers.items()},
+            connectors={
+                (facts.charger, facts.connector): facts
+                for facts in plugs
+                if facts != ConnectorFacts(facts.charger, facts.connector)
+            },
+            sessions={evse: session for evse, session in present.items() if session is not None},
+            ledger={evse: memory.ledger for evse, memory in self._heard.evses.items() if memory.ledger_known},
+            setpoints={evse: facts for evse, facts in setpoints.items() if facts != SetpointFacts(evse)},
+            readings=self._heard.meters.newest(),
+            limits=tuple(sorted(self._limits.values(), key=lambda limit: (limit.starts_at, limit.id))),
+            rotation=self.rotation,
+            alarms=dict(self._alarms),
+            override=self.override if self.override != OverrideRecord(self.site.id) else None,
+            salt=self._salt,
+        )
+
+    def _memory(self, evse: EvseId) -> EvseMemory:
+        self.site.evse(evse)
+        return self._heard.evses[evse]
+
+    def _drain(self) -> Records:
+        records, self._unwritten = tuple(self._unwritten), []
+        return records

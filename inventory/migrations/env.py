@@ -1,0 +1,14 @@
+"""Alembic's environment: it migrates the connection that `inventory.migrations.upgrade` was given."""
+
+from alembic import context
+
+from inventory.tables import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_as_batch=True,
+    compare_type=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

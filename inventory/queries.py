@@ -1,0 +1,247 @@
+"""What the API asks of the past: newest first, in pages that stay right while new rows arrive (keyset, not offset)."""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, func, select, tuple_
+
+from domain.errors import HeadroomError
+from domain.ids import ChargerId, DecisionId, EvseId, MeterId, SiteId
+from domain.metering import EvseSample, MeterReading
+from domain.session import Session
+from domain.setpoint import Rung
+from domain.snapshot import TemporaryLimit
+from inventory import rows, tables
+from inventory.records import AlarmRecord, ChargerFacts, DecisionRecord, SetpointEvent
+
+T = TypeVar("T")
+
+MAX_PAGE = 1000
+
+
+class BadCursorError(HeadroomError):
+    """A page's cursor that no list gave out."""
+
+    def __init__(self, cursor: str) -> None:
+        super().__init__(f"cursor '{cursor[:80]}' is not one that a list gave out: use the 'next' of its last page")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some of a list, and the cursor of what follows (None at the end)."""
+
+    items: tuple[T, ...]
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A session with its id in the API, and why it ended."""
+
+    id: str
+    site: SiteId
+    charger: ChargerId
+    connector: int
+    session: Session
+    end_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionSummary:
+    """A decision without its set-points."""
+
+    id: DecisionId
+    at: datetime
+    trigger: str
+    strategy: str
+    rung: Rung
+    rung_why: str
+    elapsed_ms: float | None
+    alarms: int
+
+
+def sessions(
+    conn: Connection,
+    site: SiteId,
+    *,
+    limit: int = 100,
+    cursor: str | None = None,
+    evse: EvseId | None = None,
+    open_only: bool = False,
+) -> Page[SessionRow]:
+    """A site's sessions, the newest start first. `BadCursorError` for a cursor that no list gave out."""
+    t = tables.sessions
+    query = _with_evse(t).where(t.c.site_id == site)
+    if evse is not None:
+        query = query.where(t.c.evse_id == evse)
+    if open_only:
+        query = query.where(t.c.ended_at.is_(None))
+    return _page(conn, query, (t.c.started_at, t.c.id), limit, cursor, _session_row)
+
+
+def session(conn: Connection, session_id: str) -> SessionRow | None:
+    """One session, or None."""
+    row = conn.execute(_with_evse(tables.sessions).where(tables.sessions.c.id == session_id)).first()
+    return _session_row(row) if row is not None else None
+
+
+def decisions(conn: Connection, site: SiteId, *, limit: int = 100, cursor: str | None = None) -> Page[DecisionSummary]:
+    """A site's decisions, the newest first, without their set-points."""
+    t = tables.decisions
+    columns = (t.c.id, t.c.at, t.c.trigger, t.c.strategy, t.c.rung, t.c.rung_why, t.c.elapsed_ms, t.c.alarms)
+    query = select(*columns).where(t.c.site_id == site)
+    return _page(conn, query, (t.c.at, t.c.id), limit, cursor, _decision_summary)
+
+
+def decision(conn: Connection, decision_id: DecisionId | str) -> DecisionRecord | None:
+    """One decision with its inputs, set-points and reasons, or None."""
+    row = conn.execute(select(tables.decisions).where(tables.decisions.c.id == decision_id)).first()
+    return rows.decision_from(row) if row is not None else None
+
+
+def readings(
+    conn: Connection,
+    meter: MeterId,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limit: int = 100,
+    cursor: str | None = None,
+) -> Page[MeterReading]:
+    """A meter's readings in [since, until), the newest first."""
+    t = tables.meter_readings
+    query = _between(select(t).where(t.c.meter_id == meter), t.c.at, since, until)
+    return _page(conn, query, (t.c.at,), limit, cursor, rows.reading_from)
+
+
+def samples(
+    conn: Connection,
+    evse: EvseId,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limit: int = 100,
+    cursor: str | None = None,
+) -> Page[EvseSample]:
+    """What an EVSE drew in [since, until) by our clock, the newest first."""
+    t = tables.evse_samples
+    query = _between(select(t).where(t.c.evse_id == evse), t.c.received_at, since, until)
+    return _page(conn, query, (t.c.received_at,), limit, cursor, rows.sample_from)
+
+
+def setpoint_events(
+    conn: Connection, evse: EvseId, *, limit: int = 100, cursor: str | None = None
+) -> Page[SetpointEvent]:
+    """What became of an EVSE's limits, the newest first."""
+    t = tables.setpoint_events
+    return _page(
+        conn, select(t).where(t.c.evse_id == evse), (t.c.at, t.c.step), limit, cursor, rows.setpoint_event_from
+    )
+
+
+def alarms(
+    conn: Connection, site: SiteId, *, standing_only: bool = False, limit: int = 100, cursor: str | None = None
+) -> Page[AlarmRecord]:
+    """A site's alarms, the newest first."""
+    t = tables.alarms
+    query = select(t).where(t.c.site_id == site)
+    if standing_only:
+        query = query.where(t.c.cleared_at.is_(None))
+    return _page(conn, query, (t.c.raised_at, t.c.kind, t.c.subject), limit, cursor, rows.alarm_from)
+
+
+def limits(conn: Connection, site: SiteId, *, limit: int = 100, cursor: str | None = None) -> Page[TemporaryLimit]:
+    """A site's temporary limits, past ones included, withdrawn ones not; the latest start first."""
+    t = tables.temporary_limits
+    query = select(t).where(t.c.site_id == site, t.c.withdrawn_at.is_(None))
+    return _page(conn, query, (t.c.starts_at, t.c.id), limit, cursor, rows.limit_from)
+
+
+def chargers(conn: Connection, site: SiteId) -> tuple[ChargerFacts, ...]:
+    """The chargers of a site as last known, retired ones left out, by id."""
+    t = tables.chargers
+    query = select(t).where(t.c.site_id == site, t.c.retired_at.is_(None)).order_by(t.c.id)
+    return tuple(map(rows.charger_from, conn.execute(query)))
+
+
+def row_counts(conn: Connection) -> Mapping[str, int]:
+    """How many rows each table holds."""
+    return {table.name: conn.execute(select(func.count()).select_from(table)).scalar_one() for table in _TABLES}
+
+
+_TABLES: tuple[Table, ...] = tuple(tables.metadata.sorted_tables)
+
+
+def _with_evse(t: Table) -> Select[Any]:
+    e = tables.evses
+    return select(t, e.c.charger_id, e.c.connector).join(e, e.c.id == t.c.evse_id)
+
+
+def _session_row(row: Row[Any]) -> SessionRow:
+    return SessionRow(
+        row.id, SiteId(row.site_id), ChargerId(row.charger_id), row.connector, rows.session_from(row), row.end_reason
+    )
+
+
+def _decision_summary(row: Row[Any]) -> DecisionSummary:
+    return DecisionSummary(
+        id=DecisionId(row.id),
+        at=row.at,
+        trigger=row.trigger,
+        strategy=row.strategy,
+        rung=Rung(row.rung),
+        rung_why=row.rung_why,
+        elapsed_ms=row.elapsed_ms,
+        alarms=len(row.alarms),
+    )
+
+
+def _between(
+    query: Select[Any], column: ColumnElement[datetime], since: datetime | None, until: datetime | None
+) -> Select[Any]:
+    if since is not None:
+        query = query.where(column >= since)
+    if until is not None:
+        query = query.where(column < until)
+    return query
+
+
+def _page(
+    conn: Connection,
+    query: Select[Any],
+    order: tuple[ColumnElement[Any], ...],
+    limit: int,
+    cursor: str | None,
+    make: Callable[[Row[Any]], T],
+) -> Page[T]:
+    """`limit` is held within 1 and 1000. The order's first column is a time, the rest are text."""
+    limit = min(max(limit, 1), MAX_PAGE)
+    if cursor is not None:
+        query = query.where(tuple_(*order) < tuple_(*_position(cursor, len(order)), types=[c.type for c in order]))
+    found = conn.execute(query.order_by(*(column.desc() for column in order)).limit(limit + 1)).all()
+    items = found[:limit]
+    more = len(found) > limit
+    return Page(tuple(map(make, items)), _cursor(items[-1], order) if more else None)
+
+
+def _cursor(row: Row[Any], order: tuple[ColumnElement[Any], ...]) -> str:
+    values = [getattr(row, str(column.key)) for column in order]
+    text = json.dumps([values[0].isoformat(), *values[1:]])
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _position(cursor: str, columns: int) -> tuple[Any, ...]:
+    try:
+        values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        at = datetime.fromisoformat(values[0])
+    except (ValueError, TypeError, KeyError, IndexError, binascii.Error):
+        raise BadCursorError(cursor) from None
+    rest = values[1:]
+    if at.tzinfo is None or len(values) != columns or not all(isinstance(value, str) for value in rest):
+        raise BadCursorError(cursor)
+    return (at, *rest)

@@ -1,0 +1,225 @@
+"""What is written down: one frozen record per fact, and everything that a restart brings back.
+
+A record with a key replaces the older one of that key; one without is history, of which every entry stays.
+"""
+
+import hashlib
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from domain.events import OcppVersion
+from domain.ids import ChargerId, DecisionId, EvseId, MeterId, SiteId
+from domain.ledger import LedgerEntry
+from domain.metering import EvseSample, MeterReading
+from domain.rotation import RotationState
+from domain.session import EvseState, Session
+from domain.setpoint import Alarm, Decision
+from domain.snapshot import TemporaryLimit
+
+
+@dataclass(frozen=True, slots=True)
+class ChargerFacts:
+    """What a charger has told of itself. `capability` is what was found out about it (quirks, limits, units)."""
+
+    charger: ChargerId
+    vendor: str | None = None
+    model: str | None = None
+    firmware: str | None = None
+    version: OcppVersion | None = None
+    linked: bool = False
+    link_changed_at: datetime | None = None
+    last_seen_at: datetime | None = None
+    booted_at: datetime | None = None
+    boot_accepted: bool | None = None
+    capability: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorFacts:
+    """The state of a connector and the CSMS's own limit there. Connector 0 is the whole charger."""
+
+    charger: ChargerId
+    connector: int
+    state: EvseState = EvseState.UNKNOWN
+    state_at: datetime | None = None
+    csms_limit_a: float | None = None
+    csms_limit_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """A session as it stands; `end_reason` is the charger's word, or ours where the charger never said."""
+
+    site: SiteId
+    session: Session
+    end_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRecord:
+    """The limits that may be in force at an EVSE: durable before an increase is sent."""
+
+    evse: EvseId
+    entry: LedgerEntry
+
+
+@dataclass(frozen=True, slots=True)
+class SetpointFacts:
+    """The four lives of an EVSE's set-point: wanted, sent, accepted (or refused), confirmed by measurement."""
+
+    evse: EvseId
+    decision: DecisionId | None = None
+    wanted_a: float | None = None
+    wanted_at: datetime | None = None
+    sent_a: float | None = None
+    sent_at: datetime | None = None
+    accepted_a: float | None = None
+    accepted_at: datetime | None = None
+    refused_a: float | None = None
+    refused_at: datetime | None = None
+    refused_why: str | None = None
+    confirmed_a: float | None = None
+    confirmed_at: datetime | None = None
+
+
+SetpointStep = Literal["sent", "accepted", "refused", "confirmed"]
+
+
+@dataclass(frozen=True, slots=True)
+class SetpointEvent:
+    """One step in the life of a limit, kept as history."""
+
+    evse: EvseId
+    at: datetime
+    step: SetpointStep
+    limit_a: float
+    decision: DecisionId | None = None
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRecord:
+    """A decision, what it looked at (`inventory.inputs`) and how long it took."""
+
+    site: SiteId
+    decision: Decision
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    elapsed_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingRecord:
+    """A building meter's reading, whether or not it was the newest."""
+
+    reading: MeterReading
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRecord:
+    """What an EVSE drew."""
+
+    evse: EvseId
+    sample: EvseSample
+
+
+@dataclass(frozen=True, slots=True)
+class LimitRecord:
+    """A temporary limit on a feeder; `withdrawn_at` where it was taken back before its end."""
+
+    site: SiteId
+    limit: TemporaryLimit
+    withdrawn_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RotationRecord:
+    """Who has had how much of a turn."""
+
+    site: SiteId
+    rotation: RotationState
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmRecord:
+    """An alarm from when it was raised to when it was cleared (None: it still stands)."""
+
+    site: SiteId
+    alarm: Alarm
+    raised_at: datetime
+    cleared_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OverrideRecord:
+    """Strategy and scheduler as switched at run time; None follows the site file."""
+
+    site: SiteId
+    strategy: str | None = None
+    scheduler: str | None = None
+
+
+Record = (
+    ChargerFacts
+    | ConnectorFacts
+    | SessionRecord
+    | LedgerRecord
+    | SetpointFacts
+    | SetpointEvent
+    | DecisionRecord
+    | ReadingRecord
+    | SampleRecord
+    | LimitRecord
+    | RotationRecord
+    | AlarmRecord
+    | OverrideRecord
+)
+
+
+def session_id(session: Session) -> str:
+    """A session's id in the API and the database: the same each time, because a transaction id alone is not unique.
+
+    A CSMS that starts counting again after a restart gives two sessions the same transaction id.
+    """
+    text = f"{session.evse}\n{session.transaction_id}\n{session.started_at.astimezone(UTC).isoformat()}"
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+_KEYS: Mapping[type, Callable[[Any], Hashable]] = {
+    ChargerFacts: lambda record: record.charger,
+    ConnectorFacts: lambda record: (record.charger, record.connector),
+    SessionRecord: lambda record: session_id(record.session),
+    LedgerRecord: lambda record: record.evse,
+    SetpointFacts: lambda record: record.evse,
+    LimitRecord: lambda record: record.limit.id,
+    RotationRecord: lambda record: record.site,
+    AlarmRecord: lambda record: (record.site, record.alarm.kind, record.alarm.subject, record.raised_at),
+    OverrideRecord: lambda record: record.site,
+}
+
+
+def record_key(record: Record) -> Hashable | None:
+    """What a record replaces while it waits to be written; None for history."""
+    kind = type(record)
+    return (kind, _KEYS[kind](record)) if kind in _KEYS else None
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredState:
+    """All that a restart brings back of one site. Links are not in it: a link is known again when it is made again.
+
+    `alarms` are those that still stand, by (kind, subject). `readings` is the newest of each meter.
+    """
+
+    chargers: Mapping[ChargerId, ChargerFacts] = field(default_factory=dict)
+    connectors: Mapping[tuple[ChargerId, int], ConnectorFacts] = field(default_factory=dict)
+    sessions: Mapping[EvseId, Session] = field(default_factory=dict)
+    ledger: Mapping[EvseId, LedgerEntry] = field(default_factory=dict)
+    setpoints: Mapping[EvseId, SetpointFacts] = field(default_factory=dict)
+    readings: Mapping[MeterId, MeterReading] = field(default_factory=dict)
+    limits: tuple[TemporaryLimit, ...] = ()
+    rotation: RotationState = field(default_factory=RotationState)
+    alarms: Mapping[tuple[str, str], AlarmRecord] = field(default_factory=dict)
+    override: OverrideRecord | None = None
+    salt: bytes = b""

@@ -1,0 +1,500 @@
+"""The present truth: what events make of it, whatever their order, and what a restart brings back."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from inventory_world import (
+    after,
+    alarm,
+    connected,
+    decision,
+    ended,
+    event_lists,
+    granted,
+    limit,
+    metered,
+    reading,
+    site,
+    started,
+    status,
+)
+
+from domain import events as e
+from domain.errors import UnknownIdError
+from domain.ids import EvseId
+from domain.ledger import LedgerEntry
+from domain.session import EvseState, Session
+from domain.snapshot import EvseView, SiteSnapshot
+from inventory.live import LiveState
+from inventory.records import (
+    AlarmRecord,
+    DecisionRecord,
+    LedgerRecord,
+    ReadingRecord,
+    RestoredState,
+    SampleRecord,
+    SessionRecord,
+    SetpointEvent,
+)
+
+E1, E2, E3 = EvseId("E1"), EvseId("E2"), EvseId("E3")
+
+
+def told(live: LiveState, *events: e.Event) -> list[object]:
+    return [record for event in events for record in live.apply(event, event.at)]
+
+
+def snap(live: LiveState, seconds: float) -> SiteSnapshot:
+    return live.snapshot(after(seconds), feeders={})
+
+
+def view(live: LiveState, seconds: float, evse: EvseId = E1) -> EvseView:
+    return snap(live, seconds).evses[evse]
+
+
+def session(live: LiveState, seconds: float, evse: EvseId = E1) -> Session:
+    found = view(live, seconds, evse).session
+    assert found is not None
+    return found
+
+
+def test_unknown_means_full() -> None:
+    found = snap(LiveState(site()), 0)
+    assert set(found.evses) == {E1, E2, E3}
+    assert all(v.ledger == LedgerEntry(32.0, 32.0) and not v.linked for v in found.evses.values())
+    assert all(v.state is EvseState.UNKNOWN and v.session is None for v in found.evses.values())
+
+
+def test_what_names_nothing_here_is_counted_and_changes_nothing() -> None:
+    live = LiveState(site())
+    before = live.durable()
+    strangers: list[e.Event] = [
+        connected(charger="CP9"),
+        started(1, charger="CP9"),
+        started(1, connector=9),
+        metered(1, 5.0, connector=3),
+        ended(1, charger="CP9"),
+        ended(1, tx="unheard"),
+        e.FeederMetered(after(1), reading(1, 1, 1, 1, meter="m-none")),
+        e.SetpointSent(EvseId("E9"), after(1), 6.0, decision(0).id),
+        e.CsmsLimitChanged("CP9", 0, after(1), 6.0),  # type: ignore[arg-type]
+        status(1, EvseState.CHARGING, connector=0, charger="CP9"),
+    ]
+    assert told(live, *strangers) == []
+    assert live.durable() == before
+    assert sum(live.ignored.values()) == len(strangers)
+
+
+# Sessions.
+
+
+def test_a_session_begins_meters_and_ends() -> None:
+    live = LiveState(site())
+    told(live, connected(), started(10, id_tag="0481-RFID", meter_start_wh=5_000))
+    assert session(live, 11).meter_start_wh == 5_000
+    tag = session(live, 11).id_tag_hash
+    assert tag is not None
+    assert "0481" not in tag
+    told(live, metered(70, 16.0, tx="7", energy_wh=5_050.0))
+    assert session(live, 71).energy_wh == 50.0
+    [record] = [
+        r for r in told(live, ended(100, meter_stop_wh=5_080, reason="EVDisconnected")) if isinstance(r, SessionRecord)
+    ]
+    assert (record.session.energy_wh, record.session.ended_at, record.end_reason) == (
+        80.0,
+        after(100),
+        "EVDisconnected",
+    )
+    assert view(live, 101).session is None
+
+
+def test_the_salt_keeps_tags_of_two_sites_apart() -> None:
+    hashes = set()
+    for salt in (b"one", b"two"):
+        live = LiveState(site(), restored=RestoredState(salt=salt))
+        told(live, started(1, id_tag="A"))
+        hashes.add(session(live, 2).id_tag_hash)
+    assert len(hashes) == 2
+
+
+def test_a_start_that_is_repeated_is_one_session() -> None:
+    live = LiveState(site())
+    told(live, started(10, id_tag="A", meter_start_wh=0))
+    first = session(live, 11)
+    assert [r for r in told(live, started(40, id_tag="A", meter_start_wh=0)) if isinstance(r, SessionRecord)] == []
+    assert session(live, 41) == first
+
+
+def test_a_retry_under_another_transaction_id_keeps_its_place() -> None:
+    live = LiveState(site())
+    told(live, started(10, "7", id_tag="A", meter_start_wh=100))
+    records = [r for r in told(live, started(40, "8", id_tag="A", meter_start_wh=100)) if isinstance(r, SessionRecord)]
+    now = session(live, 41)
+    assert (now.transaction_id, now.started_at) == ("8", after(10))
+    assert [(r.session.transaction_id, r.session.ended_at) for r in records] == [("7", after(40)), ("8", None)]
+
+
+def test_the_same_tag_with_another_meter_value_is_another_session() -> None:
+    live = LiveState(site())
+    told(live, started(10, "7", id_tag="A", meter_start_wh=100), started(900, "8", id_tag="A", meter_start_wh=5_100))
+    assert session(live, 901).started_at == after(900)
+
+
+def test_another_start_at_a_connector_in_use_ends_the_old_session() -> None:
+    live = LiveState(site())
+    told(live, started(10, "7", id_tag="A", meter_start_wh=0))
+    records = [r for r in told(live, started(400, "8", id_tag="B", meter_start_wh=90)) if isinstance(r, SessionRecord)]
+    assert [(r.session.transaction_id, r.session.ended_at) for r in records] == [("7", after(400)), ("8", None)]
+    assert session(live, 401).started_at == after(400)
+    assert told(live, ended(402, "7"), ended(403, "unheard")) == []  # the late stop of the old one
+    assert session(live, 404).transaction_id == "8"
+
+
+def test_a_stop_is_found_by_its_transaction_where_the_connector_is_not_said() -> None:
+    live = LiveState(site())
+    told(live, started(1, "1", 1), started(2, "2", 2), ended(3, "2", None))
+    assert view(live, 4, E1).session is not None
+    assert view(live, 4, E2).session is None
+
+
+def test_a_start_that_comes_again_after_its_end_is_an_echo() -> None:
+    live = LiveState(site())
+    told(live, started(10), ended(20), started(10))
+    assert view(live, 21).session is None
+    told(live, started(30))  # a CSMS that counts from one again
+    assert session(live, 31).started_at == after(30)
+
+
+def test_a_boot_and_a_lost_link_end_nothing() -> None:
+    live = LiveState(site())
+    told(live, connected(), started(1), e.ChargerDisconnected("CP1", after(5), "gone"))  # type: ignore[arg-type]
+    told(live, connected(9), e.ChargerBooted("CP1", after(10), "V" * 999, "M\0", None, True))  # type: ignore[arg-type]
+    assert session(live, 11).transaction_id == "7"
+    facts = live.charger("CP1")  # type: ignore[arg-type]
+    assert (len(facts.vendor or ""), facts.model, facts.booted_at) == (255, "M", after(10))
+
+
+def test_metering_inside_an_unheard_transaction_takes_the_session_up() -> None:
+    live = LiveState(site())
+    told(live, metered(5, 12.0, tx="-1"), metered(6, 12.0), metered(7, 12.0, tx="44"))
+    assert (session(live, 8).transaction_id, session(live, 8).started_at) == ("44", after(7))
+    told(live, started(9, "44", id_tag="A", meter_start_wh=3))  # the start comes after all
+    assert (session(live, 10).started_at, session(live, 10).meter_start_wh) == (after(7), 3)
+    told(live, ended(11, "44"), metered(12, 0.0, tx="44"))  # the last values of a session that is over
+    assert view(live, 13).session is None
+
+
+def test_a_session_that_nobody_ends_lapses_and_comes_back_when_it_was_alive() -> None:
+    live = LiveState(site())
+    told(live, connected(), started(1, meter_start_wh=0), status(2, EvseState.CHARGING))
+    told(live, status(10, EvseState.AVAILABLE))
+    assert view(live, 300).session is not None
+    assert view(live, 311).session is None
+    [record] = [r for r in told(live, reading_event(312)) if isinstance(r, SessionRecord)]
+    assert record.session.ended_at == after(10)
+    told(live, status(400, EvseState.CHARGING))
+    assert session(live, 401).started_at == after(1)
+
+
+def reading_event(seconds: float) -> e.FeederMetered:
+    return e.FeederMetered(after(seconds), reading(seconds, 1, 1, 1))
+
+
+def test_a_session_does_not_lapse_while_the_link_is_down_or_its_transaction_is_metered() -> None:
+    live = LiveState(site())
+    told(live, connected(), started(1), status(10, EvseState.AVAILABLE), e.ChargerDisconnected("CP1", after(20), "-"))  # type: ignore[arg-type]
+    assert view(live, 9_000).session is not None
+    told(live, connected(9_000))
+    assert view(live, 9_299).session is not None
+    assert view(live, 9_301).session is None
+    other = LiveState(site())
+    told(other, connected(), started(1), status(10, EvseState.AVAILABLE), metered(200, 0.0, tx="7"))
+    assert view(other, 900).session is not None
+
+
+# What the car wants.
+
+
+def test_a_car_is_full_when_it_refuses_an_offer_for_the_response_time() -> None:
+    live = LiveState(site())
+    told(live, started(0))
+    live.set_ledger(E1, granted(0, 16.0))
+    told(live, status(100, EvseState.SUSPENDED_EV))
+    assert session(live, 129).full_since is None  # many chargers say so while a car wakes up
+    assert session(live, 130).full_since == after(100)
+    live.set_ledger(E1, granted(131, 0.0))
+    told(live, status(132, EvseState.SUSPENDED_EVSE))
+    assert not session(live, 500).wants_current  # taking the offer back does not make it hungry
+    told(live, metered(501, 6.1))
+    assert session(live, 502).wants_current
+
+
+def test_an_offer_that_is_renewed_is_the_same_offer() -> None:
+    live = LiveState(site())
+    told(live, started(0))
+    live.set_ledger(E1, granted(0, 16.0))
+    told(live, status(100, EvseState.SUSPENDED_EV))
+    live.set_ledger(E1, granted(115, 12.0))
+    assert session(live, 130).full_since == after(100)
+
+
+@pytest.mark.parametrize("wakes", [status(120, EvseState.CHARGING), metered(120, 5.0)])
+def test_a_car_that_charges_is_not_full(wakes: e.Event) -> None:
+    live = LiveState(site())
+    told(live, started(0), status(100, EvseState.SUSPENDED_EV), wakes)
+    assert session(live, 10_000).wants_current
+
+
+def test_refusing_nothing_is_no_refusal() -> None:
+    live = LiveState(site())
+    told(live, started(0))
+    live.set_ledger(E1, granted(0, 0.0))
+    told(live, status(100, EvseState.SUSPENDED_EV))
+    assert session(live, 900).wants_current
+    live.set_ledger(E1, granted(1_000, 6.0))
+    assert session(live, 1_029).wants_current
+    assert session(live, 1_030).full_since == after(1_000)
+
+
+def test_the_csms_may_be_the_one_who_offers_nothing() -> None:
+    live = LiveState(site())
+    told(live, e.CsmsLimitChanged("CP1", 0, after(0), 0.0), started(1), status(2, EvseState.SUSPENDED_EV))  # type: ignore[arg-type]
+    assert session(live, 900).wants_current
+    assert view(live, 900).csms_limit_a == 0.0
+    told(live, e.CsmsLimitChanged("CP1", 1, after(901), 10.0), e.CsmsLimitChanged("CP1", 0, after(902), None))  # type: ignore[arg-type]
+    assert view(live, 903).csms_limit_a == 10.0
+    assert view(live, 903, E2).csms_limit_a is None
+    assert session(live, 950).full_since == after(902)
+
+
+def test_what_a_car_takes_at_most_is_learned_relaxed_and_forgotten() -> None:
+    live = LiveState(site())
+    told(live, started(0))
+    live.set_ledger(E1, granted(0, 32.0))
+    told(live, *(metered(s, 15.7) for s in range(10, 70, 10)))
+    assert view(live, 65).seen_max_a is None  # 50 s unused is too short to tell
+    told(live, metered(75, 15.7))
+    assert view(live, 76).seen_max_a == pytest.approx(16.7)
+    assert view(live, 75 + 600).seen_max_a == pytest.approx(16.7)
+    assert view(live, 75 + 600 + 60).seen_max_a == pytest.approx(18.7)
+    assert view(live, 75 + 600 + 3_600).seen_max_a is None
+    told(live, metered(120, 20.0))
+    assert view(live, 121).seen_max_a == pytest.approx(21.0)
+    told(live, ended(130), started(131, "8"))
+    assert view(live, 132).seen_max_a is None
+
+
+def test_a_car_that_takes_all_it_gets_has_shown_no_limit() -> None:
+    live = LiveState(site())
+    told(live, started(0))
+    live.set_ledger(E1, granted(0, 10.0))
+    told(live, *(metered(s, 9.6) for s in range(10, 600, 10)))
+    assert view(live, 601).seen_max_a is None
+    live.set_ledger(E1, granted(600, 32.0))
+    told(live, *(metered(s, 9.6 + (s - 600) / 3) for s in range(610, 660, 10)))  # ramping
+    assert view(live, 661).seen_max_a is None
+
+
+def test_a_limit_that_is_not_acknowledged_or_was_refused_is_no_offer() -> None:
+    live = LiveState(site())
+    told(live, started(0))
+    live.set_ledger(E1, granted(0, 8.0))
+    waiting = LedgerEntry(32.0, 32.0, sent_at=after(5))
+    for entry in (waiting, replace(waiting, refused=True)):
+        live.set_ledger(E1, entry)
+        told(live, *(metered(s, 7.6) for s in range(10, 200, 10)))
+        assert view(live, 201).seen_max_a is None
+
+
+# Measurements.
+
+
+def test_samples_of_the_last_minutes_are_kept_and_nonsense_is_no_measurement() -> None:
+    live = LiveState(site())
+    told(live, *(metered(s, 10.0) for s in range(0, 600, 20)))
+    assert [s.received_at for s in live.samples(E1)] == [after(s) for s in range(400, 600, 20)]
+    [record] = [r for r in told(live, metered(601, 16_000.0)) if isinstance(r, SampleRecord)]
+    assert record.sample.current_a is None
+    newest = view(live, 602).sample
+    assert newest is not None
+    assert newest.current_a is None
+
+
+def test_a_charger_that_empties_its_store_does_not_tell_of_now() -> None:
+    live = LiveState(site())
+    told(live, started(0, meter_start_wh=0), metered(10, 30.0, tx="7", energy_wh=50))
+    stored = [metered(3_600 + n / 10, 0.0, tx="7", stamp_s=60 * n, energy_wh=50 + 100 * n) for n in range(1, 40)]
+    records = told(live, *stored)
+    assert len([r for r in records if isinstance(r, SampleRecord)]) == len(stored)
+    newest = view(live, 3_700).sample
+    assert newest is not None
+    assert newest.current_a == 30.0
+    assert session(live, 3_700).energy_wh == pytest.approx(3_950)  # its register has counted on
+
+
+def test_a_store_that_is_emptied_in_steps_is_not_believed() -> None:
+    live = LiveState(site())
+    told(live, metered(0, 30.0))
+    told(live, *(metered(7_200 + n, 0.0, stamp_s=60 * n) for n in range(60)))  # each is younger than the one before
+    assert [s.current_a for s in live.samples(E1)] == [30.0]
+
+
+def test_a_charger_whose_clock_was_set_is_believed_after_three_samples() -> None:
+    live = LiveState(site())
+    told(live, *(metered(60 * n, 8.0, stamp_s=60 * n - 7_200) for n in range(3)))
+    assert len(live.samples(E1)) == 1
+    told(live, metered(200, 9.0, stamp_s=200 - 7_200))
+    assert live.samples(E1)[-1].current_a == 9.0
+
+
+def test_the_newest_reading_counts_and_an_older_one_is_history() -> None:
+    live = LiveState(site())
+    told(live, reading_event(100))
+    late = told(live, e.FeederMetered(after(110), reading(90, 5, 5, 5)))
+    assert late == [ReadingRecord(reading(90, 5, 5, 5))]
+    assert live.readings("m-main") == (reading(100, 1, 1, 1),)  # type: ignore[arg-type]
+    told(live, *(reading_event(s) for s in range(110, 400, 10)))
+    assert [r.at for r in live.readings("m-main")] == [after(s) for s in range(210, 400, 10)]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        (reading(0, 1, 1), "no phase C"),
+        (reading(0, 1, 1, -1), "current_a.C is -1"),
+        (reading(0, 1, float("nan"), 1), "current_a.B is nan"),
+        (reading(0, 1, 1, 90_000), "must be from 0 to 2000 A"),
+        (reading(61, 1, 1, 1), "set the clock"),
+        (reading(0, 1, 1, 1, meter="m-none"), "unknown meter"),
+    ],
+)
+def test_a_reading_that_cannot_be_true_is_not_used(bad: e.MeterReading, why: str) -> None:
+    live = LiveState(site())
+    assert why in (live.meters.problem(bad, after(0)) or "")
+    assert told(live, e.FeederMetered(after(0), bad)) == []
+    assert live.readings("m-main") == ()  # type: ignore[arg-type]
+    assert live.meters.refused.total() == 1
+
+
+# Set-points, decisions, limits.
+
+
+def test_the_four_lives_of_a_set_point() -> None:
+    live = LiveState(site())
+    made = decision(10, 9.0, 0.0, 16.0)
+    assert DecisionRecord(live.site.id, made) in live.decided(made)
+    told(live, e.SetpointSent(E1, after(11), 9.0, made.id), e.SetpointAccepted(E1, after(12), 9.0, made.id))
+    live.set_ledger(E1, LedgerEntry(9.0, 32.0, after(11), after(12)))
+    assert live.setpoint(E1).confirmed_at is None
+    settled = LedgerEntry(9.0, 9.0, after(11), after(12), settled_at=after(40), measured_a=8.7, measured_at=after(40))
+    assert SetpointEvent(E1, after(40), "confirmed", 9.0, made.id) in live.set_ledger(E1, settled)
+    facts = live.setpoint(E1)
+    assert (facts.wanted_a, facts.sent_at, facts.accepted_at, facts.confirmed_at) == (
+        9.0,
+        after(11),
+        after(12),
+        after(40),
+    )
+    told(live, e.SetpointRefused(E1, after(50), 12.0, made.id, "Rejected"))
+    assert (live.setpoint(E1).refused_a, live.setpoint(E1).refused_why) == (12.0, "Rejected")
+    by_time = replace(settled, limit_a=6.0, acknowledged_at=after(60), settled_at=after(120))
+    live.set_ledger(E1, by_time)  # settled by time alone: nothing was measured since
+    assert live.setpoint(E1).confirmed_a == 9.0
+
+
+def test_a_ledger_entry_is_recorded_unless_only_its_measurement_is_new() -> None:
+    live = LiveState(site())
+    entry = granted(0, 10.0)
+    assert live.set_ledger(E1, entry) == (LedgerRecord(E1, entry),)
+    assert live.set_ledger(E1, replace(entry, measured_a=9.0, measured_at=after(0))) == ()
+    assert live.ledger(E1).measured_a == 9.0
+    assert live.set_ledger(E1, replace(entry, trusted=False)) != ()
+
+
+def test_alarms_are_raised_once_and_cleared_once() -> None:
+    live = LiveState(site())
+    first = live.decided(decision(10, alarms=(alarm(), alarm("E1"))))
+    assert len([r for r in first if isinstance(r, AlarmRecord)]) == 2
+    assert [r for r in live.decided(decision(20, alarms=(alarm(), alarm("E1")))) if isinstance(r, AlarmRecord)] == []
+    [cleared] = [r for r in live.decided(decision(30, alarms=(alarm("E1"),))) if isinstance(r, AlarmRecord)]
+    assert (cleared.alarm.subject, cleared.raised_at, cleared.cleared_at) == ("main", after(10), after(30))
+    assert [r.alarm.subject for r in live.alarms] == ["E1"]
+
+
+def test_limits_come_and_go() -> None:
+    live = LiveState(site())
+    live.put_limit(limit("a", ends_s=50))
+    live.put_limit(limit("b", starts_s=900, ends_s=None))
+    assert [found.id for found in snap(live, 49).limits] == ["a", "b"]
+    assert [found.id for found in snap(live, 50).limits] == ["b"]
+    live.withdraw_limit("b", after(60))
+    assert snap(live, 61).limits == ()
+    with pytest.raises(UnknownIdError):
+        live.withdraw_limit("b", after(62))
+    with pytest.raises(UnknownIdError):
+        live.put_limit(replace(limit(), feeder="p9"))  # type: ignore[arg-type]
+
+
+def test_a_driver_says_when_to_leave() -> None:
+    live = LiveState(site())
+    with pytest.raises(UnknownIdError):
+        live.amend_session(E1, departure_at=after(9))
+    told(live, started(1))
+    live.amend_session(E1, departure_at=after(9_000), energy_wanted_wh=12_000.0)
+    told(live, metered(100, 10.0, tx="7"))
+    assert (session(live, 101).departure_at, session(live, 101).energy_wanted_wh) == (after(9_000), 12_000.0)
+
+
+# Any sequence at all.
+
+
+@settings(deadline=None, max_examples=150)
+@given(event_lists())
+def test_every_event_may_come_twice(events: list[e.Event]) -> None:
+    once, twice = LiveState(site()), LiveState(site())
+    for event in events:
+        told(once, event)
+        told(twice, event, event)
+    end = events[-1].at if events else after(0)
+    assert once.snapshot(end, feeders={}).evses.keys() == twice.snapshot(end, feeders={}).evses.keys()
+    first, second = once.durable(), twice.durable()
+    assert {k: (s.transaction_id, s.started_at) for k, s in first.sessions.items()} == {
+        k: (s.transaction_id, s.started_at) for k, s in second.sessions.items()
+    }
+    assert replace(first, sessions={}) == replace(second, sessions={})
+
+
+@settings(deadline=None, max_examples=150)
+@given(event_lists(), st.booleans())
+def test_a_restart_brings_everything_back(events: list[e.Event], decide: bool) -> None:
+    live = LiveState(site(), restored=RestoredState(salt=b"salt"))
+    told(live, *events)
+    if decide:
+        live.decided(decision(5, 6.0, 0.0, 32.0, alarms=(alarm(),)))
+        live.set_ledger(E1, granted(5, 6.0))
+        live.put_limit(limit())
+        live.set_override(strategy="dro", scheduler=None)
+    known = live.durable()
+    again = LiveState(site(), restored=known).durable()
+    unlinked = {key: replace(facts, linked=False) for key, facts in known.chargers.items()}
+    assert again == replace(known, chargers=unlinked)
+
+
+@settings(deadline=None, max_examples=150)
+@given(event_lists())
+def test_nothing_that_is_told_breaks_what_must_hold(events: list[e.Event]) -> None:
+    live = LiveState(site())
+    energy: dict[tuple[str, str], float] = {}
+    for event in events:
+        told(live, event)
+        for evse, seen in live.snapshot(event.at, feeders={}).evses.items():
+            assert seen.seen_max_a is None or 6.0 <= seen.seen_max_a < 32.0
+            assert seen.sample is None or seen.sample.current_a is None or 0 <= seen.sample.current_a <= 128
+            if seen.session is not None:
+                key = (evse, seen.session.transaction_id + seen.session.started_at.isoformat())
+                assert seen.session.ended_at is None
+                assert seen.session.energy_wh >= energy.get(key, 0.0)
+                energy[key] = seen.session.energy_wh
+        assert all(kept[-1].at <= event.at for kept in [live.readings("m-main")] if kept)  # type: ignore[arg-type]
