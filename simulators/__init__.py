@@ -1,0 +1,1 @@
+"""A building to try things on: chargers, cars, a CSMS, load, and time that can run fast."""

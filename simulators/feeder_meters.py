@@ -1,0 +1,71 @@
+"""The building's meters: what they see of the true currents, when they say it, and when they do not."""
+
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from domain.ids import MeterId
+from domain.metering import MeterReading
+from domain.site import PHASES, Feeder, Site
+from simulators.phasors import Amps
+
+
+class FeederMeters:
+    """Reads every metered feeder once per interval, the meters spread evenly over it.
+
+    Args:
+        site: which feeders have meters.
+        on_reading: takes each reading; `at` is when it was taken.
+        interval_s: between readings of one meter, s.
+        noise: standard deviation of the relative error.
+        lag_s: between a reading and its delivery, s.
+        seed: of the noise.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        on_reading: Callable[[MeterReading], None],
+        *,
+        interval_s: float = 10.0,
+        noise: float = 0.0,
+        lag_s: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        self._on_reading, self._interval_s, self._noise, self._lag_s = on_reading, interval_s, noise, lag_s
+        self._rng = np.random.default_rng([seed, 7])
+        self._meters: list[tuple[int, Feeder, MeterId]] = [
+            (row, feeder, feeder.meter) for row, feeder in enumerate(site.feeders) if feeder.meter is not None
+        ]
+        self._due: list[datetime] = []
+        self._waiting: deque[tuple[datetime, MeterReading]] = deque()
+        self._silent: set[MeterId] = set()
+
+    def silence(self, meter: MeterId) -> None:
+        """The meter takes and delivers nothing, from now until `restore`."""
+        self._silent.add(meter)
+
+    def restore(self, meter: MeterId) -> None:
+        """The meter works again."""
+        self._silent.discard(meter)
+
+    def step(self, now: datetime, current_a: Amps) -> None:
+        """Read what is due of `current_a` [feeder in site order, phase] A; deliver the readings whose lag is over."""
+        interval = timedelta(seconds=self._interval_s)
+        if not self._due:
+            self._due = [now + interval * place / len(self._meters) for place in range(len(self._meters))]
+        for place, (row, feeder, meter) in enumerate(self._meters):
+            if now < self._due[place]:
+                continue
+            missed = (now - self._due[place]) // interval
+            self._due[place] += interval * (missed + 1)
+            values = current_a[row] * (1 + self._noise * self._rng.standard_normal(len(PHASES)))
+            if meter not in self._silent:
+                reading = {phase: max(0.0, float(values[PHASES.index(phase)])) for phase in feeder.phases}
+                self._waiting.append((now + timedelta(seconds=self._lag_s), MeterReading(meter, now, reading)))
+        while self._waiting and self._waiting[0][0] <= now:
+            _, taken = self._waiting.popleft()
+            if taken.meter not in self._silent:
+                self._on_reading(taken)
