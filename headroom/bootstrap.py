@@ -1,0 +1,115 @@
+"""The only place that wires: live service and twin differ in what is passed in here, and nowhere else."""
+
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from domain.events import OcppVersion
+from domain.ids import ChargerId, SiteId
+from domain.ports import Clock
+from domain.site import Charger, Site
+from forecasting.persistence import Persistence
+from headroom.bus import Bus, InProcessBus
+from headroom.control_loop import SiteController, Surroundings
+from headroom.decider import Decider
+from headroom.feed import Feed
+from headroom.service import Service
+from headroom.site_picture import SitePicture
+from inventory.live import LiveState
+from inventory.records import RestoredState
+from inventory.repository import load_state, save_site
+from inventory.store import Store
+from proxy.network import Network
+from proxy.protocol.desk import ChargerDesk
+from proxy.server import ChargerPlace, ProxyServer
+from proxy.settings import ProxySettings
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What the service gets from outside: real in service, virtual in the twin."""
+
+    clock: Clock
+    network: Network
+    store: Store
+    mono: Callable[[], float]
+    new_id: Callable[[], str]
+    csms_tls: ssl.SSLContext | None = None
+
+
+async def build(sites: Sequence[Site], deciders: Mapping[SiteId, Decider], outside: Outside) -> Service:
+    """Wire a service for `sites`, as the store remembers them. Nothing runs yet and nobody is let in.
+
+    Raises:
+        StorageError: the store cannot be read.
+    """
+    bus, feed = InProcessBus(), Feed()
+    controllers: dict[SiteId, SiteController] = {}
+    service = Service(
+        clock=outside.clock,
+        bus=bus,
+        feed=feed,
+        store=outside.store,
+        proxy=_proxy(outside, bus, controllers),
+        controllers=controllers,
+    )
+    for site in sites:
+        restored = await _restored(outside, site)
+        live = LiveState(site, restored=restored)
+        picture = SitePicture(live, Persistence(), outside.clock.now())
+        around = Surroundings(
+            clock=outside.clock,
+            mono=outside.mono,
+            store=outside.store,
+            decider=deciders[site.id],
+            send=service.proxy.apply,
+            feed=feed,
+            new_id=outside.new_id,
+        )
+        controller = SiteController(picture, around)
+        bus.subscribe(controller.handle)
+        controllers[site.id] = controller
+    return service
+
+
+async def _restored(outside: Outside, site: Site) -> RestoredState:
+    now = outside.clock.now()
+    await outside.store.transact(lambda conn: save_site(conn, site, now))
+    return await outside.store.query(lambda conn: load_state(conn, site))
+
+
+def _proxy(outside: Outside, bus: Bus, controllers: Mapping[SiteId, SiteController]) -> ProxyServer:
+    """The proxy; it asks the controllers, which come later, where a charger belongs and what is known of it."""
+
+    def controller_of(charger: ChargerId) -> SiteController | None:
+        known = (one for one in controllers.values() if any(listed.id == charger for listed in one.site.chargers))
+        return next(known, None)
+
+    def place(charger: ChargerId) -> ChargerPlace | None:
+        controller = controller_of(charger)
+        if controller is None:
+            return None
+        csms = controller.site.csms
+        return ChargerPlace(controller.site.charger(charger), csms.url, csms.outage)
+
+    def desk(charger: Charger, version: OcppVersion) -> ChargerDesk:
+        controller = controller_of(charger.id)
+        assert controller is not None, "only chargers of a site are let in"
+        return ChargerDesk(
+            charger,
+            version,
+            outside.new_id,
+            transactions=controller.picture.transactions(charger.id),
+            line_to_line_v=controller.site.electrical.line_to_line_v,
+        )
+
+    return ProxyServer(
+        network=outside.network,
+        clock=outside.clock,
+        directory=place,
+        publish=bus.publish,
+        desk=desk,
+        settings=replace(ProxySettings(), csms_tls=outside.csms_tls),
+        new_id=outside.new_id,
+        mono=outside.mono,
+    )

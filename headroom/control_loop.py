@@ -1,0 +1,371 @@
+"""The hub of one site: events in, decisions out, limits sent. Reductions first; increases once they are durable."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from domain.commands import ApplySetpoint, Command
+from domain.events import Event, SessionStarted, SetpointAccepted, SetpointRefused, SetpointSent
+from domain.ids import ChargerId, DecisionId, EvseId, FeederId
+from domain.ports import Clock
+from domain.setpoint import Decision, Setpoint
+from domain.site import PhaseAmps, Site
+from domain.snapshot import EvseView, SiteSnapshot
+from ems.decide import compile_plan, recheck
+from ems.ledger import counted_a
+from headroom.decider import Decider, Question
+from headroom.feed import Feed
+from headroom.notices import decision_notice, evse_notice, feeder_notice
+from headroom.site_picture import Change, SitePicture
+from headroom.statistics import Statistics
+from headroom.waiting import wait_at_most
+from inventory.store import Store
+
+log = structlog.get_logger()
+
+_RETRY_S = 10.0
+"""How soon a limit that was refused, or that a broken link may have swallowed, is sent again."""
+
+_PAUSE_S = 1.0
+"""How long control rests at the fall-backs after a fault of its own, before it tries again."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a control loop is wired to."""
+
+    clock: Clock
+    mono: Callable[[], float]
+    store: Store
+    decider: Decider
+    send: Callable[[Command], None]
+    feed: Feed
+    new_id: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rise:
+    """An increase that waits to be durable: the ledger counts it, the charger was told `before_a` and no more."""
+
+    point: Setpoint
+    decision: DecisionId
+    before_a: float
+
+
+class SiteController:
+    """Decides for one site whenever something changed, and keeps the limits that are in force alive."""
+
+    def __init__(self, picture: SitePicture, around: Surroundings) -> None:
+        self.picture = picture
+        self.site: Site = picture.site
+        self.statistics = Statistics()
+        self.latest: Decision | None = None
+        self.decisions: deque[Decision] = deque(maxlen=500)
+        self._around = around
+        self._triggers: dict[str, None] = {"start": None}
+        self._starts: list[float] = []
+        self._wake = asyncio.Event()
+        self._wake.set()
+        self._setpoints: Mapping[EvseId, Setpoint] = {}
+        self._sent_at: dict[EvseId, datetime] = {}
+        self._plan = compile_plan(self.site)
+        self._rising: dict[EvseId, _Rise] = {}
+        self._rise = asyncio.Event()
+        self._events = 0
+        self._ended = False
+
+    # What the bus calls.
+
+    def handle(self, event: Event) -> None:
+        """Take up an event of this site's chargers or meters; others are none of its business."""
+        if not self.picture.concerns(event):
+            return
+        now = self._around.clock.now()
+        self._events += 1
+        if isinstance(event, SessionStarted) and event.relayed_mono_s is not None:
+            self._starts.append(event.relayed_mono_s)
+        elif isinstance(event, SetpointSent):
+            self.statistics.sent(event.decision, event.limit_a, event.sent_mono_s)
+        elif isinstance(event, SetpointAccepted):
+            self.statistics.setpoints_accepted += 1
+        elif isinstance(event, SetpointRefused):
+            self.statistics.setpoints_refused += 1
+            log.warning("setpoint_refused", evse=event.evse, limit_a=event.limit_a, why=event.why)
+        self._take(self.picture.apply(event, now), now)
+
+    def _take(self, change: Change, now: datetime) -> None:
+        self._around.store.put(*change.records)
+        for evse in change.evses:
+            self._around.feed.publish(self.site.id, "evse", evse_notice(self.picture.view(evse, now)))
+        for feeder in change.feeders:
+            self._around.feed.publish(self.site.id, "feeder", feeder_notice(self.picture.feeders[feeder]))
+        self.trigger(*change.triggers)
+        if change.look:
+            self._wake.set()
+
+    def trigger(self, *reasons: str) -> None:
+        """Decide soon, because of these; several before the next decision are answered by one."""
+        for reason in reasons:
+            self._triggers[reason] = None
+        if reasons:
+            self._wake.set()
+
+    # What the API asks.
+
+    def snapshot(self, now: datetime) -> SiteSnapshot:
+        """All that a decision would look at now."""
+        return self.picture.snapshot(now)
+
+    def latest_setpoint(self, evse: EvseId) -> Setpoint | None:
+        """The newest decision about an EVSE."""
+        return self._setpoints.get(evse)
+
+    def counted_a(self, view: EvseView, now: datetime) -> float:
+        """What the panel counts an EVSE at, in A."""
+        return counted_a(view.ledger, self.site.evse(view.evse), now)
+
+    def counted_load_a(self, feeder: FeederId, snapshot: SiteSnapshot) -> PhaseAmps:
+        """The EVSEs below a feeder at what they count for, added up per phase (arithmetic), in A."""
+        total = dict.fromkeys(self.site.feeder(feeder).phases, 0.0)
+        for evse in self.site.evses_below(feeder):
+            for phase in evse.phases:
+                total[phase] += self.counted_a(snapshot.evses[evse.id], snapshot.at)
+        return total
+
+    def version(self, charger: ChargerId) -> str | None:
+        """The OCPP version of a charger's newest link."""
+        return self.picture.version(charger)
+
+    # The loop.
+
+    async def run(self) -> None:
+        """Decide until cancelled, or until `fall_back`. A fault of ours costs one turn, never the control."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_deciding())
+            group.create_task(self._keep_raising())
+
+    async def _keep_deciding(self) -> None:
+        while not self._ended:
+            await wait_at_most(self._wake, self._around.clock, self._quiet_s())
+            self._wake.clear()
+            try:
+                await self._turn()
+            except Exception:
+                log.exception("control_failed", site=self.site.id)
+                self._lower_to_fall_backs()
+                await self._around.clock.sleep(_PAUSE_S)
+                self.trigger("a fault in control")
+
+    async def _turn(self) -> None:
+        if self._ended:
+            return
+        now = self._around.clock.now()
+        self._take(self.picture.pass_time(now), now)
+        if self.latest is None or self._triggers or self._is_due(now):
+            await self._decide(now)
+        if not self._ended:
+            self._renew(self._around.clock.now())
+
+    def _is_due(self, now: datetime) -> bool:
+        """Whether the last decision asked to be thought over, or is an interval old; or the clock was set back."""
+        assert self.latest is not None
+        at = self.latest.at + timedelta(seconds=self.site.control.interval_s)
+        if self.latest.wake_at is not None:
+            at = min(at, self.latest.wake_at)
+        return now >= at or now < self.latest.at
+
+    def _quiet_s(self) -> float:
+        """How long nothing needs to be done if nothing happens, in seconds of the clock."""
+        if self.latest is None:
+            return 0.0
+        now, interval_s = self._around.clock.now(), self.site.control.interval_s
+        at = self.latest.at + timedelta(seconds=interval_s)
+        if self.latest.wake_at is not None:
+            at = min(at, max(self.latest.wake_at, now + timedelta(milliseconds=200)))
+        return min(max(0.0, (at - now).total_seconds()), interval_s)
+
+    async def _decide(self, now: datetime) -> None:
+        around = self._around
+        trigger = ", ".join(self._triggers) or "interval"
+        starts, self._starts, self._triggers = self._starts, [], {}
+        decision_id = DecisionId(around.new_id())
+        if starts:
+            self.statistics.triggered_by_start(decision_id, min(starts))
+        snapshot, events = self.picture.snapshot(now), self._events
+        begun_s = around.mono()
+        decision = await around.decider.decide(Question(snapshot, trigger, decision_id))
+        if self._ended:
+            return
+        elapsed_ms = (around.mono() - begun_s) * 1000
+        self.statistics.decided(decision.rung, elapsed_ms)
+        around.store.put(*self.picture.decided(decision, snapshot, elapsed_ms))
+        changed = [point for point in decision.setpoints if self._differs(point)]
+        self.statistics.rotations += self._turns_passed(decision)
+        self.latest = decision
+        self._setpoints = {point.evse: point for point in decision.setpoints}
+        if changed or decision.alarms:
+            self.decisions.append(decision)
+            around.feed.publish(self.site.id, "decision", decision_notice(decision, changed, elapsed_ms))
+        fresh = events == self._events
+        self._carry_out(decision, decision.setpoints if fresh else self._by_new_facts(decision, snapshot))
+
+    def _by_new_facts(self, decision: Decision, asked: SiteSnapshot) -> tuple[Setpoint, ...]:
+        """The set-points where something happened while they were thought out: rises only as far as that allows."""
+        now = self._around.clock.now()
+        self._take(self.picture.pass_time(now), now)
+        snapshot = self.picture.snapshot(now)
+        allowed_a = recheck({point.evse: point.limit_a for point in decision.setpoints}, snapshot, self._plan, now)
+
+        def as_allowed(point: Setpoint) -> Setpoint:
+            in_force_a = snapshot.evses[point.evse].ledger.limit_a
+            if point.limit_a <= in_force_a:
+                return point
+            same_car = _transaction(snapshot, point.evse) == _transaction(asked, point.evse)
+            return replace(point, limit_a=max(in_force_a, allowed_a[point.evse]) if same_car else in_force_a)
+
+        return tuple(as_allowed(point) for point in decision.setpoints)
+
+    def _differs(self, point: Setpoint) -> bool:
+        before = self._setpoints.get(point.evse)
+        return before is None or before.limit_a != point.limit_a
+
+    def _turns_passed(self, decision: Decision) -> int:
+        """How many EVSEs got their turn in this decision because another one's was over."""
+        before = None if self.latest is None else self.latest.rotation.turns
+        if before is None:
+            return 0
+        after = decision.rotation.turns
+        began = sum(1 for e, t in after.items() if e in before and t.admitted_since and not before[e].admitted_since)
+        ended = sum(1 for e, t in after.items() if e in before and before[e].admitted_since and not t.admitted_since)
+        return min(began, ended)
+
+    def _carry_out(self, decision: Decision, points: tuple[Setpoint, ...]) -> None:
+        """Send what changed: reductions at once, increases when they are durable (`_keep_raising`)."""
+        now = self._around.clock.now()
+        for point in points:
+            if not self.picture.linked(point.evse):
+                continue
+            rise = self._rising.get(point.evse)
+            told_a = self._told_a(point.evse)
+            if point.limit_a > told_a:
+                if rise is None or rise.point.limit_a != point.limit_a:
+                    self._rising[point.evse] = _Rise(point, decision.id, told_a)
+            elif point.limit_a < told_a or rise is not None or self._must_repeat(point, now):
+                self._rising.pop(point.evse, None)
+                self._send(point, decision.id, urgent=True)
+        for evse, rise in self._rising.items():
+            self._around.store.put(*self.picture.sent(evse, rise.point.limit_a, now))
+        if self._rising:
+            self._rise.set()
+
+    def _told_a(self, evse: EvseId) -> float:
+        """The newest limit that went out, or that a restart brought back."""
+        rise = self._rising.get(evse)
+        return self.picture.entry(evse).limit_a if rise is None else rise.before_a
+
+    async def _keep_raising(self) -> None:
+        """Send increases once they are durable. A slow disk delays increases alone: decisions go on meanwhile."""
+        while not self._ended:
+            await self._rise.wait()
+            self._rise.clear()
+            batch = dict(self._rising)
+            try:
+                await self._around.store.flush()
+            except Exception as error:  # whatever went wrong, it is not durable
+                log.error("increase_withheld", why="it could not be made durable", error=str(error))
+                self._finish(batch, self._withhold)
+            else:
+                self._finish(batch, self._send_rise)
+
+    def _finish(self, batch: Mapping[EvseId, _Rise], finish: Callable[[_Rise], None]) -> None:
+        """Finish those of the increases that no newer decision has replaced meanwhile."""
+        for evse, rise in batch.items():
+            if self._rising.get(evse) is rise and not self._ended:
+                del self._rising[evse]
+                finish(rise)
+
+    def _send_rise(self, rise: _Rise) -> None:
+        as_noted = self.picture.entry(rise.point.evse).limit_a == rise.point.limit_a
+        if as_noted and self.picture.linked(rise.point.evse):
+            self._send(rise.point, rise.decision, urgent=False)
+
+    def _withhold(self, rise: _Rise) -> None:
+        self._around.store.put(*self.picture.withhold(rise.point.evse, rise.point.limit_a, rise.before_a))
+
+    def _must_repeat(self, point: Setpoint, now: datetime) -> bool:
+        """A limit that was never sent on this link, or that was refused or not acknowledged, is sent again."""
+        entry, sent_at = self.picture.entry(point.evse), self._sent_at.get(point.evse)
+        if entry.sent_at is None or sent_at is None:
+            return True
+        return _passed(sent_at, _RETRY_S, now) and (entry.refused or entry.acknowledged_at is None or not entry.trusted)
+
+    def _send(self, point: Setpoint, decision: DecisionId, *, urgent: bool) -> None:
+        now = self._around.clock.now()
+        self._around.store.put(*self.picture.sent(point.evse, point.limit_a, now))
+        self._command(point.evse, point.limit_a, decision, urgent=urgent)
+
+    def _renew(self, now: datetime) -> None:
+        """Push the dead-man step of every limit away before it comes: down to a fall-back, or up to it."""
+        if self.latest is None:
+            return
+        for evse, sent_at in tuple(self._sent_at.items()):
+            entry = self.picture.entry(evse)
+            if evse in self._rising or entry.limit_a == self.site.evse(evse).failsafe_a or entry.sent_at is None:
+                continue
+            if _passed(sent_at, self.site.control.deadman_s / 3, now) and self.picture.linked(evse):
+                self._command(evse, entry.limit_a, self.latest.id, urgent=False)
+
+    def _command(self, evse_id: EvseId, limit_a: float, decision: DecisionId, *, urgent: bool) -> None:
+        now, evse = self._around.clock.now(), self.site.evse(evse_id)
+        self._sent_at[evse_id] = now
+        self._around.send(
+            ApplySetpoint(
+                charger=evse.charger,
+                connector=evse.connector,
+                evse=evse_id,
+                limit_a=limit_a,
+                failsafe_a=evse.failsafe_a,
+                deadman_s=self.site.control.deadman_s,
+                decision=decision,
+                at=now,
+                urgent=urgent,
+                transaction_id=None
+                if (session := self.picture.view(evse_id, now).session) is None
+                else session.transaction_id,
+            )
+        )
+
+    def fall_back(self) -> None:
+        """Before the service stops: every limit above its fall-back is lowered to it, and all is written down.
+
+        Nothing is decided any more after this.
+        """
+        self._ended = True
+        self._wake.set()
+        self._rise.set()
+        self._lower_to_fall_backs()
+        self._around.store.put(*self.picture.live.checkpoint(self._around.clock.now()))
+
+    def _lower_to_fall_backs(self) -> None:
+        decision = DecisionId(self._around.new_id())
+        for evse in self.site.evses:
+            rise = self._rising.pop(evse.id, None)
+            if rise is not None:
+                self._withhold(rise)
+            if self.picture.linked(evse.id) and self.picture.entry(evse.id).limit_a > evse.failsafe_a:
+                self._around.store.put(*self.picture.sent(evse.id, evse.failsafe_a, self._around.clock.now()))
+                self._command(evse.id, evse.failsafe_a, decision, urgent=True)
+
+
+def _transaction(snapshot: SiteSnapshot, evse: EvseId) -> str | None:
+    session = snapshot.evses[evse].session
+    return None if session is None or session.ended_at is not None else session.transaction_id
+
+
+def _passed(since: datetime, seconds: float, now: datetime) -> bool:
+    """Whether so much time has passed, or nobody knows because the clock was set back."""
+    return not 0.0 <= (now - since).total_seconds() < seconds

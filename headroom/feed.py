@@ -1,0 +1,63 @@
+"""What changed, for everybody who watches: the source of the server-sent events, with a short memory for resuming."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+_REMEMBERED = 2000
+_WATCHER_QUEUE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One change: `data` is ready for JSON."""
+
+    id: int
+    site: str
+    kind: str
+    data: dict[str, object]
+
+
+class Feed:
+    """Fans notices out. A watcher that does not keep up is ended rather than slowing anybody; it may resume."""
+
+    def __init__(self) -> None:
+        self._next_id = 1
+        self._remembered: deque[Notice] = deque(maxlen=_REMEMBERED)
+        self._watchers: set[asyncio.Queue[Notice | None]] = set()
+
+    def publish(self, site: str, kind: str, data: dict[str, object]) -> None:
+        """Tell every watcher; never blocks."""
+        notice = Notice(self._next_id, site, kind, data)
+        self._next_id += 1
+        self._remembered.append(notice)
+        for queue in tuple(self._watchers):
+            if queue.qsize() >= _WATCHER_QUEUE:
+                self._end(queue)
+            else:
+                queue.put_nowait(notice)
+
+    async def watch(self, site: str, after: int | None = None) -> AsyncIterator[Notice]:
+        """Notices of a site: those remembered after id `after` (none if None), then new ones until too slow."""
+        queue: asyncio.Queue[Notice | None] = asyncio.Queue()
+        missed = [] if after is None else [notice for notice in self._remembered if notice.id > after]
+        self._watchers.add(queue)
+        try:
+            for notice in missed:
+                if notice.site == site:
+                    yield notice
+            while (latest := await queue.get()) is not None:
+                if latest.site == site:
+                    yield latest
+        finally:
+            self._watchers.discard(queue)
+
+    def close(self) -> None:
+        """End every watcher."""
+        for queue in tuple(self._watchers):
+            self._end(queue)
+
+    def _end(self, queue: "asyncio.Queue[Notice | None]") -> None:
+        self._watchers.discard(queue)
+        queue.put_nowait(None)

@@ -1,0 +1,133 @@
+"""The live service in its process: store, solver, proxy and API under one supervisor."""
+
+import asyncio
+import socket
+import uuid
+from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+import structlog
+import uvicorn
+
+from domain.errors import HeadroomError, StorageError
+from domain.site import Site
+from headroom.api.app import create_app
+from headroom.bootstrap import Outside, build
+from headroom.clock import monotonic_s
+from headroom.console import print_json
+from headroom.decider import ProcessDecider
+from headroom.service import Service
+from headroom.settings import Settings
+from headroom.supervisor import ApiServer, supervise
+from inventory.store import AsyncStore, Store
+from proxy.network import LoopNetwork
+
+log = structlog.get_logger()
+
+_LAST_FRAMES_S = 1.0
+"""For the last limits to reach their chargers before the links close."""
+
+_LAST_WRITES_S = 1.5
+"""For the last records, after everything else has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where the service listens; port 0 takes any free one."""
+
+    ocpp_host: str
+    ocpp_port: int
+    api_host: str
+    api_port: int
+
+
+async def run_service(
+    sites: Sequence[Site], settings: Settings, database: str, listening: Listening, *, as_json: bool
+) -> None:
+    """Run until a signal; the ports are printed as JSON when ready, where `as_json`.
+
+    Raises:
+        HeadroomError: the database or a port cannot be used.
+    """
+    store = await AsyncStore.open(database)
+    deciders = {site.id: ProcessDecider(site) for site in sites}
+    try:
+        for decider in deciders.values():
+            await _started(decider)
+        outside = Outside(settings.clock(), LoopNetwork(), store, monotonic_s, lambda: str(uuid.uuid4()))
+        service = await build(sites, deciders, outside)
+        await _run(service, listening, as_json=as_json)
+    finally:
+        for decider in deciders.values():
+            decider.close()
+        await _closed(store)
+
+
+async def _started(decider: ProcessDecider) -> None:
+    """Wait for the solver; without it the service starts all the same, and a simpler rung decides meanwhile."""
+    try:
+        await decider.start()
+    except (TimeoutError, OSError, BrokenProcessPool) as error:
+        log.warning("solver_not_started", error=f"{type(error).__name__}: {error}")
+
+
+async def _closed(store: Store) -> None:
+    """Write what waits, as far as the database takes it in time: a stuck one does not keep the process alive."""
+    try:
+        async with asyncio.timeout(_LAST_WRITES_S):
+            await store.close()
+    except (TimeoutError, StorageError) as error:
+        log.error("last_records_lost", error=str(error) or f"the database took longer than {_LAST_WRITES_S:g} s")
+
+
+async def _run(service: Service, listening: Listening, *, as_json: bool) -> None:
+    stop = asyncio.Event()
+    try:
+        bound = socket.create_server((listening.api_host, listening.api_port), backlog=1024)
+    except OSError as error:
+        raise _port_error("--api-port", listening.api_host, listening.api_port, error) from None
+    api = ApiServer(
+        uvicorn.Config(
+            create_app(service),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=2,
+        )
+    )
+
+    async def announce() -> None:
+        await api.answering.wait()
+        service.ports["api_port"] = bound.getsockname()[1]
+        try:
+            service.ports["ocpp_port"] = await service.proxy.listen(listening.ocpp_host, listening.ocpp_port)
+        except OSError as error:
+            raise _port_error("--ocpp-port", listening.ocpp_host, listening.ocpp_port, error) from None
+        log.info("service_listening", **service.ports)
+        if not ip_address(bound.getsockname()[0]).is_loopback:
+            log.warning("api_open_to_the_network", host=listening.api_host)
+        if as_json:
+            print_json({"sites": list(service.controllers), **service.ports})
+
+    async def shut_down() -> None:
+        for controller in service.controllers.values():
+            controller.fall_back()
+        await asyncio.sleep(_LAST_FRAMES_S)
+        await service.proxy.close(2.0)
+        service.feed.close()
+        api.should_exit = True
+
+    async def serve_api() -> None:
+        await api.serve(sockets=[bound])
+        stop.set()
+
+    parts = [*(one.run for one in service.controllers.values()), service.store.run, serve_api, announce]
+    await supervise(parts, shut_down=shut_down, stop=stop)
+
+
+def _port_error(option: str, host: str, port: int, error: OSError) -> HeadroomError:
+    return HeadroomError(
+        f"{option} {port}: cannot listen on {host}: {error.strerror}. Take another port, or 0 for any."
+    )

@@ -1,0 +1,51 @@
+"""`headroom simulate`: a site in virtual time, driven by the code that runs live."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from domain.site import Strategy
+
+SchedulerKind = Literal["round_robin", "fcfs", "regular", "edf", "llf", "none"]
+
+
+def simulate(
+    site: Annotated[Path, typer.Option(help="site file (YAML)")],
+    days: Annotated[float, typer.Option(help="days of the building's time", min=0.01, max=400)] = 1.0,
+    strategy: Annotated[
+        Strategy | None, typer.Option(help="strategy instead of the site file's own; none: no limits")
+    ] = None,
+    scheduler: Annotated[SchedulerKind | None, typer.Option(help="scheduler instead of the site file's own")] = None,
+    seed: Annotated[int, typer.Option(help="of cars, load and ids: the same seed gives the same run", min=0)] = 0,
+    json: Annotated[bool, typer.Option("--json", help="one JSON document on stdout")] = False,
+) -> None:
+    """Run a building in virtual time: the live relay, control loop and decisions, simulated chargers and cars.
+
+    Exit code 1 if a phase was overloaded with EV load, a breaker tripped or a frame was altered. Example:
+    headroom simulate --site building.yaml --days 7 --strategy equal
+    """
+    # Imported here so that other commands, and a refusal, do not wait for the whole service to be loaded.
+    from rich.progress import Progress
+
+    from headroom.console import out, print_json
+    from headroom.report import report_table
+    from headroom.simulation import Simulation, run
+    from headroom.site_input import read_sites
+
+    (one,) = read_sites([site])
+    one = replace(
+        one,
+        strategy=strategy or one.strategy,
+        scheduler=replace(one.scheduler, kind=scheduler or one.scheduler.kind),
+    )
+    with Progress(transient=True, disable=json) as progress:
+        bar = progress.add_task("simulating", total=days)
+        report = run(Simulation(one, days, seed), lambda done: progress.update(bar, completed=done))
+    if json:
+        print_json(report)
+    else:
+        out.print(report_table(report))
+    clean = not (report["overload_seconds"] or report["breaker_trips"] or report["frames_altered"])
+    raise typer.Exit(0 if clean else 1)

@@ -1,0 +1,330 @@
+"""All that is known of one site, kept current: live state, settling ledger, base load and forecast."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import pairwise
+from statistics import median
+
+from domain import events as e
+from domain.ids import ChargerId, EvseId, FeederId, MeterId
+from domain.ledger import LedgerEntry
+from domain.metering import EvseSample, MeterReading
+from domain.session import EvseState
+from domain.setpoint import Decision
+from domain.site import Evse, Phase, PhaseAmps, Site
+from domain.snapshot import EvseView, FeederView, LoadSource, SiteSnapshot
+from ems import ledger
+from ems.base_load import BaseLoadState, EvseTrack, estimate
+from ems.wiring import compile_wiring
+from forecasting.port import Forecaster
+from inventory.inputs import inputs_of
+from inventory.live import LiveState
+from inventory.records import Record
+
+_FORECAST_S = 60.0
+"""How far ahead the base load is secured: a decision, a reading and a charger's response later."""
+
+_ESTIMATE_S = 5.0
+"""How old an estimate of the base load may be, without anything new, when a decision looks at it: meters go stale."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What an event changed: records to store, reasons to decide, EVSEs and feeders to tell watchers of.
+
+    `look`: nothing to decide yet, but `pass_time` is to be called soon.
+    """
+
+    records: tuple[Record, ...] = ()
+    triggers: tuple[str, ...] = ()
+    evses: tuple[EvseId, ...] = ()
+    feeders: tuple[FeederId, ...] = ()
+    look: bool = False
+
+
+class SitePicture:
+    """One site's present. Not thread-safe, no clock, no I/O: `now` comes in, records and triggers go out."""
+
+    def __init__(self, live: LiveState, forecaster: Forecaster, now: datetime) -> None:
+        self.site: Site = live.site
+        self.live = live
+        self._forecaster = forecaster
+        self._wiring = compile_wiring(self.site)
+        self._base = BaseLoadState()
+        self._dirty = True
+        self._estimated_at = now
+        self._silent_since: dict[ChargerId, datetime] = {charger.id: now for charger in self.site.chargers}
+        self._versions: dict[ChargerId, str] = {}
+        self._decided_on: Mapping[FeederId, FeederView] = {}
+        self._decided_a: dict[EvseId, float] = {}
+        self._meters = {feeder.meter: feeder.id for feeder in self.site.feeders if feeder.meter is not None}
+        self._started: tuple[Record, ...] = ()
+        for evse in self.site.evses:
+            self._started += live.set_ledger(evse.id, ledger.restarted(live.ledger(evse.id), evse))
+        self.feeders: Mapping[FeederId, FeederView] = {}
+        self._estimate(now)
+
+    # Events.
+
+    def concerns(self, event: e.Event) -> bool:
+        """Whether an event is about this site."""
+        match event:
+            case e.FeederMetered():
+                return event.reading.meter in self._meters
+            case e.SetpointSent() | e.SetpointAccepted() | e.SetpointRefused():
+                return any(evse.id == event.evse for evse in self.site.evses)
+            case _:
+                return any(charger.id == event.charger for charger in self.site.chargers)
+
+    def apply(self, event: e.Event, now: datetime) -> Change:
+        """Take up an event of this site."""
+        match event:
+            case e.FeederMetered():
+                self._dirty = True
+                return Change(self.live.apply(event, now), look=True)
+            case e.EvseMetered():
+                return self._metered(event, now)
+            case e.SetpointSent():
+                return Change(self.live.apply(event, now), evses=(event.evse,))
+            case e.SetpointAccepted():
+                records = self.live.apply(event, now)
+                records += self._ledger(
+                    event.evse, ledger.acknowledged(self.entry(event.evse), event.limit_a, event.at)
+                )
+                return Change(records, ("limit acknowledged",), (event.evse,))
+            case e.SetpointRefused():
+                records = self.live.apply(event, now)
+                entry, evse = self.entry(event.evse), self.site.evse(event.evse)
+                entry = (
+                    ledger.voided(entry, evse)
+                    if event.voided
+                    else ledger.refused(entry, event.limit_a, evse.failsafe_a)
+                )
+                records += self._ledger(event.evse, entry)
+                return Change(records, (f"{event.evse} refused its limit",), (event.evse,))
+            case _:
+                return self._of_charger(event, now)
+
+    def _of_charger(
+        self,
+        event: e.ChargerConnected
+        | e.ChargerDisconnected
+        | e.ChargerBooted
+        | e.EvseStatusChanged
+        | e.SessionStarted
+        | e.SessionEnded
+        | e.CsmsLimitChanged,
+        now: datetime,
+    ) -> Change:
+        evses = self.site.charger(event.charger).evses
+        before = {evse.id: self._told(evse.id, now) for evse in evses}
+        records = self.live.apply(event, now)
+        accept = self.site.accept_unproven_failsafe
+        for evse in evses:
+            entry = self.entry(evse.id)
+            match event:
+                case e.ChargerConnected():
+                    self._versions[event.charger] = event.version
+                    self._silent_since.pop(event.charger, None)
+                    entry = ledger.reconnected(entry, evse)
+                case e.ChargerDisconnected():
+                    self._silent_since.setdefault(event.charger, now)
+                    entry = ledger.disconnected(entry, evse, accept_unproven=accept)
+                case e.ChargerBooted():
+                    entry = ledger.rebooted(entry, evse, accept_unproven=accept)
+                case _:
+                    continue
+            records += self._ledger(evse.id, entry)
+        told = tuple(evse.id for evse in evses if self._told(evse.id, now) != before[evse.id])
+        if type(event) in _TRIGGERS:
+            return Change(records, (_TRIGGERS[type(event)].format(event.charger),), told)
+        return Change(records, tuple(f"{evse} is {self.view(evse, now).state}" for evse in told), told)
+
+    def _metered(self, event: e.EvseMetered, now: datetime) -> Change:
+        evse = self.site.evse_at(event.charger, event.connector)
+        kept = self._newest(evse)
+        records = self.live.apply(event, now)
+        newest = self._newest(evse)
+        if evse is None or newest is None or newest is kept:
+            return Change(records)
+        self._dirty = True  # looked at with the next reading or decision
+        if newest.current_a is None:
+            return Change(records)
+        before = self.entry(evse.id)
+        after = ledger.measured(before, evse, newest.current_a, newest.received_at)
+        records += self._ledger(evse.id, after)
+        triggers: tuple[str, ...] = ()
+        if after.settled and not before.settled:
+            triggers = (f"{evse.id} has settled",)
+        elif after.trusted != before.trusted:
+            triggers = (f"{evse.id} does not obey" if before.trusted else f"{evse.id} obeys again",)
+        elif abs(newest.current_a - self._decided_a.get(evse.id, newest.current_a)) > self.site.control.dead_band_a:
+            triggers = (f"{evse.id} draws {newest.current_a:.1f} A",)
+        return Change(records, triggers, (evse.id,))
+
+    def _newest(self, evse: Evse | None) -> EvseSample | None:
+        samples = () if evse is None else self.live.samples(evse.id)
+        return samples[-1] if samples else None
+
+    def pass_time(self, now: datetime) -> Change:
+        """What time alone changes, and what readings have changed since the last call."""
+        records, self._started = self._started, ()
+        for charger, since in self._silent_since.items():
+            for evse in self.site.charger(charger).evses:
+                entry = ledger.silent(
+                    self.entry(evse.id),
+                    evse,
+                    since,
+                    self.site.control.deadman_s,
+                    now,
+                    accept_unproven=self.site.accept_unproven_failsafe,
+                )
+                records += self._ledger(evse.id, entry)
+        for evse in self.site.evses:
+            records += self._ledger(evse.id, self._settled(evse, now))
+        before = self.feeders
+        if self._dirty or (now - self._estimated_at).total_seconds() >= _ESTIMATE_S:
+            self._estimate(now)
+        told = tuple(name for name, view in self.feeders.items() if view != before.get(name))
+        return Change(records, tuple(self._shifts()), feeders=told)
+
+    def _settled(self, evse: Evse, now: datetime) -> LedgerEntry:
+        """The ledger as time has settled it; an EVSE without a car is known to draw nothing."""
+        entry = ledger.elapsed(self.entry(evse.id), evse, now)
+        if (entry.settled and entry.trusted) or not _is_idle(self.view(evse.id, now)):
+            return entry
+        return ledger.measured(entry, evse, 0.0, now)
+
+    # Base load.
+
+    def _estimate(self, now: datetime) -> None:
+        """Base load of every feeder from the newest readings, and the forecast from the base load."""
+        readings: dict[MeterId, MeterReading] = {}
+        forecasts: dict[FeederId, PhaseAmps] = {}
+        for meter, feeder in self._meters.items():
+            age_s = 0.0
+            known = self.live.readings(meter)
+            if known:
+                readings[meter] = known[-1]
+                age_s = max(0.0, (now - known[-1].at).total_seconds())
+            stale = age_s > self.site.meter(meter).stale_after_s
+            upper = self._forecaster.upper(feeder, now, _FORECAST_S + (age_s if stale else 0.0))
+            if upper is not None:
+                forecasts[feeder] = upper
+        tracks = {evse.id: self._track(evse, now) for evse in self.site.evses}
+        self.feeders, self._base = estimate(
+            self.site, readings, tracks, self._base, now, forecasts=forecasts, wiring=self._wiring
+        )
+        if self._dirty:
+            for feeder in self._meters.values():
+                view = self.feeders[feeder]
+                if view.source is LoadSource.MEASURED and view.reading_at is not None:
+                    self._forecaster.observe(feeder, view.reading_at, view.base_likely_a)
+        self._dirty = False
+        self._estimated_at = now
+
+    def _track(self, evse: Evse, now: datetime) -> EvseTrack:
+        samples = self.live.samples(evse.id)
+        view = self.view(evse.id, now)
+        apart_s = [(later.received_at - earlier.received_at).total_seconds() for earlier, later in pairwise(samples)]
+        interval_s = median(apart_s) if apart_s else 60.0
+        return EvseTrack(view.ledger, samples, interval_s, _is_idle(view))
+
+    def _shifts(self) -> Iterable[str]:
+        """Where the base load has moved beyond the dead band since the last decision."""
+        band_a = self.site.control.dead_band_a
+        for name, view in self.feeders.items():
+            decided = self._decided_on.get(name)
+            if decided is None:
+                continue
+            if view.source is not decided.source:
+                yield f"load of {name} is {view.source}"
+                continue
+            for phase in self.site.feeder(name).phases:
+                if abs(_of(view.base_likely_a, phase) - _of(decided.base_likely_a, phase)) > band_a:
+                    yield f"load on {name} phase {phase}"
+                elif abs(_upper(view, phase) - _upper(decided, phase)) > band_a:
+                    yield f"forecast for {name} phase {phase}"
+
+    # What the control loop tells.
+
+    def sent(self, evse: EvseId, limit_a: float, now: datetime) -> tuple[Record, ...]:
+        """A limit is about to be sent: it counts from now on."""
+        return self._ledger(evse, ledger.sent(self.entry(evse), limit_a, now))
+
+    def withhold(self, evse: EvseId, limit_a: float, before_a: float) -> tuple[Record, ...]:
+        """An increase to `limit_a` that was noted as sent was not: `before_a` is the newest, and has to be repeated."""
+        entry = self.entry(evse)
+        if entry.limit_a != limit_a:
+            return ()
+        kept = replace(entry, limit_a=before_a, sent_at=None, acknowledged_at=None, settled_at=None)
+        return self._ledger(evse, kept)
+
+    def decided(self, decision: Decision, snapshot: SiteSnapshot, elapsed_ms: float) -> tuple[Record, ...]:
+        """A decision was made on `snapshot`."""
+        self._decided_on = snapshot.feeders
+        self._decided_a = {
+            view.evse: view.ledger.measured_a for view in snapshot.evses.values() if view.ledger.measured_a is not None
+        }
+        return self.live.decided(decision, inputs=inputs_of(snapshot), elapsed_ms=elapsed_ms)
+
+    # What others ask.
+
+    def snapshot(self, now: datetime) -> SiteSnapshot:
+        """All that a decision may look at."""
+        return self.live.snapshot(now, feeders=self.feeders)
+
+    def view(self, evse: EvseId, now: datetime) -> EvseView:
+        """One EVSE as it stands."""
+        return self.live.view(evse, now)
+
+    def entry(self, evse: EvseId) -> LedgerEntry:
+        """The limits that may be in force at an EVSE."""
+        return self.live.ledger(evse)
+
+    def linked(self, evse: EvseId) -> bool:
+        """Whether the EVSE's charger has a link."""
+        return self.live.charger(self.site.evse(evse).charger).linked
+
+    def transactions(self, charger: ChargerId) -> dict[int, str]:
+        """The running transactions of a charger, per connector."""
+        sessions = self.live.durable().sessions
+        evses = self.site.charger(charger).evses
+        return {evse.connector: sessions[evse.id].transaction_id for evse in evses if evse.id in sessions}
+
+    def version(self, charger: ChargerId) -> str | None:
+        """The OCPP version of a charger's newest link."""
+        return self._versions.get(charger) or self.live.charger(charger).version
+
+    def _told(self, evse: EvseId, now: datetime) -> tuple[object, ...]:
+        view = self.view(evse, now)
+        running = None if view.session is None else view.session.transaction_id
+        return (view.state, view.linked, running, view.csms_limit_a)
+
+    def _ledger(self, evse: EvseId, entry: LedgerEntry) -> tuple[Record, ...]:
+        return () if entry is self.entry(evse) else self.live.set_ledger(evse, entry)
+
+
+def _is_idle(view: EvseView) -> bool:
+    """Whether no car is connected."""
+    return view.linked and view.session is None and view.state is EvseState.AVAILABLE
+
+
+def _of(amps: PhaseAmps, phase: Phase) -> float:
+    return amps.get(phase, 0.0)
+
+
+def _upper(view: FeederView, phase: Phase) -> float:
+    return max(_of(view.base_high_a, phase), _of(view.forecast_a, phase))
+
+
+_TRIGGERS: Mapping[type, str] = {
+    e.SessionStarted: "StartTransaction at {}",
+    e.SessionEnded: "StopTransaction at {}",
+    e.ChargerConnected: "{} connected",
+    e.ChargerDisconnected: "{} lost its link",
+    e.ChargerBooted: "{} booted",
+    e.CsmsLimitChanged: "the CSMS changed a limit at {}",
+}
+"""Events that alone are a reason to decide; after others only a change of state is."""

@@ -1,0 +1,126 @@
+"""The simulated world around the live service: CSMS, chargers, cars, load and meters, for `demo` and `simulate`."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from domain.ids import ChargerId, EvseId
+from domain.metering import MeterReading
+from domain.ports import Clock
+from domain.site import Site
+from simulators.arrivals import Arrival
+from simulators.charge_point import SimulatedChargePoint
+from simulators.csms import SimulatedCsms
+from simulators.evse import EvseSpec, SimulatedEvse
+from simulators.frame_judge import FrameJudge
+from simulators.frame_schemas import Version
+from simulators.homes import building_load
+from simulators.network import Network
+from simulators.phasors import evse_voltage_v
+from simulators.world import World
+
+VERSIONS: tuple[Version, ...] = ("ocpp1.6", "ocpp2.0.1")
+"""Chargers speak them in turn."""
+
+SAMPLE_INTERVAL_S = 10
+METER_INTERVAL_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where the simulated world lives. `validate`: the share of the chargers' frames checked against the schemas."""
+
+    clock: Clock
+    network: Network
+    seed: int = 0
+    validate: float = 0.01
+    step_s: float = 1.0
+
+
+class Twin:
+    """A site's simulated surroundings. Start the CSMS (at host and port `csms`) first: the service dials it."""
+
+    def __init__(self, site: Site, around: Surroundings, *, csms: tuple[str, int]) -> None:
+        self.site = site
+        self.judge = FrameJudge()
+        self.csms = SimulatedCsms(
+            around.network, around.clock, host=csms[0], port=csms[1], judge=self.judge, validate=around.validate
+        )
+        self.chargers: dict[ChargerId, SimulatedChargePoint] = {}
+        self.world: World | None = None
+        self._around = around
+        self._load = building_load(site, seed=around.seed)
+
+    def charge_points(self, url: str) -> Iterable[SimulatedChargePoint]:
+        """Make the site's chargers, 1.6 and 2.0.1 in turn, to be connected to `url`."""
+        around = self._around
+        for number, charger in enumerate(self.site.chargers):
+            self.chargers[charger.id] = SimulatedChargePoint(
+                charger.id,
+                VERSIONS[number % len(VERSIONS)],
+                url,
+                network=around.network,
+                clock=around.clock,
+                evses=[
+                    EvseSpec(
+                        connector=evse.connector,
+                        max_a=evse.max_a,
+                        min_a=evse.min_a,
+                        conductors=evse.conductors,
+                        voltage_v=evse_voltage_v(self.site, evse),
+                    )
+                    for evse in charger.evses
+                ],
+                seed=around.seed,
+                judge=self.judge,
+                validate=around.validate,
+                meter_interval_s=SAMPLE_INTERVAL_S,
+            )
+        return self.chargers.values()
+
+    def open_world(self, arrivals: Iterable[Arrival], on_reading: Callable[[MeterReading], None]) -> World:
+        """The physical world from now on, with these cars to come."""
+        self.world = World(
+            self.site,
+            self._around.clock,
+            self._power_sides(),
+            self._load,
+            on_reading,
+            self._around.seed,
+            arrivals=arrivals,
+            meter_interval_s=METER_INTERVAL_S,
+            step_s=self._around.step_s,
+        )
+        return self.world
+
+    def _power_sides(self) -> dict[EvseId, SimulatedEvse]:
+        return {evse.id: self.chargers[evse.charger].evses[evse.connector] for evse in self.site.evses}
+
+    async def connected(self) -> None:
+        """Return when every charger is online."""
+        while not all(charger.online for charger in self.chargers.values()):
+            await self._around.clock.sleep(1.0)
+
+    async def run_chargers(self) -> None:
+        """Run every charger until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for charger in self.chargers.values():
+                group.create_task(charger.run())
+
+    @property
+    def violations(self) -> list[str]:
+        """What the simulated ends sent against the official schemas, as far as it was checked."""
+        found = [text for charger in self.chargers.values() for text in charger.watch.violations]
+        return [*found, *self.csms.violations]
+
+    def report(self) -> dict[str, object]:
+        """What the simulated ends and the simulated world measured."""
+        measured = {} if self.world is None else self.world.report().as_json()
+        return {
+            "chargers": len(self.site.chargers),
+            **measured,
+            "frames_relayed": self.judge.relayed(),
+            "frames_altered": self.judge.altered(),
+            "frames_leaked": self.judge.leaked(),
+            "schema_violations": len(self.violations),
+        }

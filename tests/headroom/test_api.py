@@ -1,0 +1,195 @@
+"""REST over a whole service, with a simulated charger at its other end; in memory, in real time."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from domain.events import FeederMetered
+from domain.metering import MeterReading
+from domain.site import Phase, Site
+from headroom.api.app import create_app
+from headroom.bootstrap import Outside, build
+from headroom.clock import WallClock, monotonic_s
+from headroom.decider import InlineDecider
+from headroom.service import Service
+from inventory.site_file import parse_site
+from inventory.store import InlineStore
+from simulators.car import Car
+from simulators.charge_point import SimulatedChargePoint
+from simulators.csms import SimulatedCsms
+from simulators.demo_site import demo_site
+from simulators.evse import EvseSpec
+from simulators.network import MemoryNetwork
+
+
+class House:
+    """A service with one charger that charges."""
+
+    def __init__(self, service: Service, client: httpx.AsyncClient, site: Site) -> None:
+        self.service, self.client, self.site = service, client, site
+
+    async def get(self, path: str) -> dict[str, object]:
+        answer = await self.client.get(f"/api/v1{path}")
+        assert answer.status_code == 200, answer.text
+        found: dict[str, object] = answer.json()
+        return found
+
+    def read_meters(self, amps: float) -> None:
+        now = self.service.clock.now()
+        for meter in self.site.meters:
+            reading = MeterReading(meter.id, now, dict.fromkeys(Phase, amps))
+            self.service.bus.publish(FeederMetered(now, reading))
+
+
+@pytest_asyncio.fixture
+async def house() -> AsyncIterator[House]:
+    clock, network = WallClock(), MemoryNetwork()
+    csms = SimulatedCsms(network, clock, port=9100)
+    await csms.start()
+    site = parse_site(demo_site(2, csms_url=csms.url), "demo")
+    site = replace(site, scheduler=replace(site.scheduler, min_on_s=1))
+    outside = Outside(clock, network, InlineStore(interval_s=0.05), monotonic_s, lambda: str(uuid.uuid4()))
+    service = await build([site], {site.id: InlineDecider(site)}, outside)
+    service.ports["ocpp_port"] = await service.proxy.listen("127.0.0.1", 9000)
+    charger = SimulatedChargePoint(
+        "CP001",
+        "ocpp1.6",
+        "ws://127.0.0.1:9000/ocpp",
+        network=network,
+        clock=clock,
+        evses=[EvseSpec(connector=1)],
+        meter_interval_s=1,
+        validate=True,
+    )
+    controller = service.controllers[site.id]
+    transport = httpx.ASGITransport(create_app(service))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client, asyncio.TaskGroup() as group:
+        running = [group.create_task(part) for part in (charger.run(), controller.run(), service.store.run())]
+        made = House(service, client, site)
+        made.read_meters(5.0)
+        async with asyncio.timeout(20):
+            while not charger.online:
+                await asyncio.sleep(0.02)
+            charger.evses[1].plug(Car(60, 0.5, 32), "TAG1")
+            while charger.evses[1].offered_a < 6:
+                charger.evses[1].step(clock.now(), 0.05)
+                await asyncio.sleep(0.05)
+        yield made
+        for task in running:
+            task.cancel()
+    await service.proxy.close(1.0)
+
+
+async def test_the_tree_the_evse_its_reason_and_the_history(house: House) -> None:
+    site = await house.get("/sites/demo")
+    main = next(f for f in site["feeders"] if f["id"] == "main")  # type: ignore[attr-defined]
+    phase = main["phases"]["A"]
+    assert phase["headroom_a"] == pytest.approx(phase["usable_a"] - phase["base_load_a"] - phase["ev_a"], abs=0.02)
+    first = await house.get("/evses/P1-01")
+    assert first["linked"] is True
+    assert float(str(first["setpoint_a"])) >= 6
+    assert str(first["reason"]).startswith("P1-01: ")
+    assert first["version"] == "ocpp1.6"
+    listed = await house.get("/sites/demo/evses")
+    assert [evse["id"] for evse in listed["items"]] == ["P1-01", "P2-01"]  # type: ignore[attr-defined]
+    sessions = await house.get("/sites/demo/sessions")
+    assert len(sessions["items"]) == 1  # type: ignore[arg-type]
+    decisions = await house.get("/sites/demo/decisions?limit=1")
+    newest = decisions["items"][0]  # type: ignore[index]
+    whole = await house.get(f"/sites/demo/decisions/{newest['id']}")
+    assert {point["evse"] for point in whole["setpoints"]} == {"P1-01", "P2-01"}  # type: ignore[attr-defined]
+    older = await house.get(f"/sites/demo/decisions?limit=500&cursor={decisions['next']}")
+    assert newest["id"] not in [one["id"] for one in older["items"]]  # type: ignore[attr-defined]
+
+
+async def test_a_reading_moves_the_tree(house: House) -> None:
+    body = {"at": house.service.clock.now().isoformat(), "current_a": {"A": 40.0, "B": 41.0, "C": 42.0}}
+    answer = await house.client.post("/api/v1/meters/m-main/readings", json=body)
+    assert (answer.status_code, answer.json()) == (202, {"accepted": 1})
+    async with asyncio.timeout(5):
+        while True:
+            site = await house.get("/sites/demo")
+            main = next(f for f in site["feeders"] if f["id"] == "main")  # type: ignore[attr-defined]
+            if main["phases"]["C"]["base_load_a"] > 20:
+                break
+            await asyncio.sleep(0.02)
+    assert main["source"] == "measured"
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({"current_a": {"A": 1, "B": 1, "C": 1}}, "at"),
+        ({"at": "2026-03-01T17:00:00", "current_a": {"A": 1, "B": 1, "C": 1}}, "at"),
+        ({"at": "NOW", "current_a": {"A": 1, "B": 1}}, "phase C"),
+        ({"at": "NOW", "current_a": {"A": 1, "B": 1, "X": 1}}, "current_a"),
+        ({"at": "NOW", "current_a": {"A": 1, "B": 1, "C": 1e9}}, "current_a.C"),
+        ({"at": "NOW", "current_a": {"A": 1, "B": 1, "C": -5}}, "current_a.C"),
+        ({"at": "LATER", "current_a": {"A": 1, "B": 1, "C": 1}}, "clock"),
+        ("nonsense", "body"),
+    ],
+)
+async def test_a_reading_that_cannot_be_right_is_refused_whole(house: House, body: object, told: str) -> None:
+    now = datetime.now(UTC)  # noqa: TID251 - the fixture's own clock
+    text = json.dumps(body).replace("NOW", now.isoformat()).replace("LATER", (now + timedelta(hours=1)).isoformat())
+    good = {"at": now.isoformat(), "current_a": {"A": 99.0, "B": 99.0, "C": 99.0}}
+    before = len(house.service.controllers[house.site.id].picture.live.readings(house.site.meters[0].id))
+    answer = await house.client.post("/api/v1/meters/m-main/readings", json=[good, json.loads(text)])
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert told in answer.json()["detail"]
+    assert len(house.service.controllers[house.site.id].picture.live.readings(house.site.meters[0].id)) == before
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/v1/sites/nowhere", 404),
+        ("/api/v1/evses/nothing", 404),
+        ("/api/v1/sites/demo/decisions/none", 404),
+        ("/api/v1/sites/demo/decisions?cursor=xyz", 400),
+        ("/api/v1/sites/demo/sessions?limit=0", 422),
+        ("/api/v1/nothing/here", 404),
+    ],
+)
+async def test_what_does_not_exist_is_a_problem_document(house: House, path: str, status: int) -> None:
+    answer = await house.client.get(path)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["status"] == status
+    assert answer.json()["detail"]
+
+
+async def test_health_readiness_page_and_schemas_need_nothing(house: House) -> None:
+    assert (await house.client.get("/healthz")).json() == {"status": "ok"}
+    assert (await house.client.get("/readyz")).json() == {"status": "ready", "missing": []}
+    assert "<title>" in (await house.client.get("/")).text
+    assert "/api/v1/meters/{meter}/readings" in (await house.client.get("/openapi.json")).json()["paths"]
+    assert (await house.get("/schema/site"))["title"]
+    del house.service.ports["ocpp_port"]
+    assert (await house.client.get("/readyz")).status_code == 503
+
+
+async def test_what_changes_is_told_as_server_sent_events_and_resumed(house: House) -> None:
+    from headroom.api.events import as_server_sent_events
+
+    async def first(after: int | None, kind: str) -> tuple[int, dict[str, object]]:
+        async with asyncio.timeout(5):
+            async for text in as_server_sent_events(house.service.feed, "demo", after):
+                lines = dict(line.partition(": ")[::2] for line in text.splitlines() if line)
+                if lines.get("event") == kind:
+                    return int(lines["id"]), json.loads(lines["data"])
+        raise AssertionError("the stream ended")
+
+    number, feeder = await first(0, "feeder")
+    assert feeder["id"] in {"main", "p1", "p2"}
+    later, decision = await first(number, "decision")
+    assert later > number
+    assert decision["changed"]

@@ -1,0 +1,123 @@
+"""A solver that hangs or dies costs one rung of the ladder, never a decision."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+import pytest_asyncio
+
+from domain.ids import DecisionId
+from domain.setpoint import Rung
+from domain.site import Site
+from forecasting.persistence import Persistence
+from headroom import decider as module
+from headroom.decider import InlineDecider, ProcessDecider, Question
+from headroom.site_picture import SitePicture
+from inventory.live import LiveState
+from inventory.site_file import parse_site
+from simulators.demo_site import demo_site
+
+NOW = datetime(2026, 3, 1, 17, 0, tzinfo=UTC)
+
+
+def building(budget_ms: float) -> Site:
+    site = parse_site(demo_site(4), "demo")
+    return replace(site, control=replace(site.control, time_budget_ms=budget_ms))
+
+
+def question(site: Site) -> Question:
+    return Question(SitePicture(LiveState(site), Persistence(), NOW).snapshot(NOW), "test", DecisionId("d1"))
+
+
+@pytest_asyncio.fixture
+async def decider() -> AsyncIterator[ProcessDecider]:
+    made = ProcessDecider(building(budget_ms=2000))
+    await made.start()
+    yield made
+    made.close()
+
+
+async def test_the_process_answers_as_the_inline_decider_does(decider: ProcessDecider) -> None:
+    asked = question(building(2000))
+    assert await decider.decide(asked) == await InlineDecider(building(2000)).decide(asked)
+
+
+async def pid_of(decider: ProcessDecider) -> int:
+    assert decider.pid is not None
+    return decider.pid
+
+
+async def test_a_solver_that_dies_costs_a_rung_and_is_replaced(decider: ProcessDecider) -> None:
+    asked = question(building(2000))
+    os.kill(await pid_of(decider), signal.SIGKILL)
+    decision = await decider.decide(asked)
+    assert decision.rung is Rung.WATER_FILLING
+    assert "died" in decision.rung_why
+    assert len(decision.setpoints) == len(asked.snapshot.site.evses)
+    assert decider.lost == 1
+    await decider.start()
+    assert (await decider.decide(asked)).rung is Rung.STRATEGY
+
+
+async def test_a_solver_that_hangs_costs_a_rung_within_the_time_budget() -> None:
+    site = building(budget_ms=300)
+    decider = ProcessDecider(site)
+    try:
+        await decider.start()
+        hung = await pid_of(decider)
+        os.kill(hung, signal.SIGSTOP)
+        async with asyncio.timeout(30):
+            decision = await decider.decide(question(site))
+        assert decision.rung is Rung.WATER_FILLING
+        assert "300 ms" in decision.rung_why
+        await asyncio.sleep(0.5)
+        assert decider.pid != hung
+    finally:
+        decider.close()
+
+
+async def test_while_the_process_starts_water_filling_answers() -> None:
+    site = building(200)
+    decision = await ProcessDecider(site).decide(question(site))
+    assert decision.rung is Rung.WATER_FILLING
+    assert "starting" in decision.rung_why
+
+
+async def test_a_solver_that_died_while_nobody_asked_costs_a_rung_too(decider: ProcessDecider) -> None:
+    os.kill(await pid_of(decider), signal.SIGKILL)
+    await asyncio.sleep(0.5)  # the pool notices by itself, and refuses what it is given
+    decision = await decider.decide(question(building(2000)))
+    assert decision.rung is Rung.WATER_FILLING
+    assert "died" in decision.rung_why
+
+
+async def test_a_solver_that_dies_while_it_starts_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_START_PAUSE_S", 0.5)
+    site = building(2000)
+    decider = ProcessDecider(site)
+    try:
+        starting = asyncio.get_running_loop().create_task(decider.start())
+        await asyncio.sleep(0.1)
+        assert decider._pool is not None
+        for process in list(decider._pool._processes.values()):
+            process.kill()
+        await asyncio.gather(starting, return_exceptions=True)
+        assert decider.pid is None
+        await asyncio.sleep(0.5)
+        assert (await decider.decide(question(site))).rung is Rung.WATER_FILLING
+        await decider.start()
+        assert (await decider.decide(question(site))).rung is Rung.STRATEGY
+    finally:
+        decider.close()
+
+
+async def test_an_error_of_the_solver_costs_a_rung(decider: ProcessDecider, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_pack", lambda _question: ("not a question",))
+    decision = await decider.decide(question(building(2000)))
+    assert decision.rung is Rung.WATER_FILLING
+    assert "ValueError" in decision.rung_why
+    assert decider.pid is not None
