@@ -8,6 +8,7 @@ from typing import Literal, TypeVar
 
 from domain.errors import UnknownIdError
 from domain.ids import ChargerId, EvseId, FeederId, MeterId, SiteId
+from domain.security import MessageLogSettings, SiteSecurity
 
 K = TypeVar("K", bound=str)
 V = TypeVar("V")
@@ -216,6 +217,8 @@ class Site:
     scheduler: SchedulerSettings = field(default_factory=SchedulerSettings)
     control: ControlSettings = field(default_factory=ControlSettings)
     accept_unproven_failsafe: bool = False
+    security: SiteSecurity = field(default_factory=SiteSecurity)
+    message_log: MessageLogSettings = field(default_factory=MessageLogSettings)
 
     @cached_property
     def evses(self) -> tuple[Evse, ...]:

@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 
 from domain.errors import SiteFileError
 from domain.ids import ChargerId, EvseId, FeederId, MeterId, SiteId
+from domain.security import ChargerSecurity, MessageLogSettings, SiteSecurity
 from domain.site import (
     PHASES,
     Charger,
@@ -31,16 +32,19 @@ from inventory.site_model import (
     ID_PATTERN,
     IDENTITY_PATTERN,
     ChargerModel,
-    CsmsModel,
     EvseModel,
     FeederModel,
     MeterModel,
+    SecurityModel,
     SiteModel,
 )
 from inventory.site_rules import connector_of, did_you_mean, find_problems, line_to_line_v
 from inventory.site_yaml import Document, Path, field_name, read_yaml
 
 V = TypeVar("V")
+
+IDENTITY = "{identity}"
+"""What stands for a charger's identity in the name of a certificate file."""
 
 
 def load_site(path: FilePath | str) -> Site:
@@ -207,7 +211,7 @@ def _build(model: SiteModel, folder: FilePath | None) -> Site:
     return Site(
         id=SiteId(model.site),
         timezone=model.timezone,
-        csms=_csms(model.csms, folder),
+        csms=_csms(model, folder),
         feeders=tuple(_feeder(feeder, model) for feeder in model.feeders),
         chargers=tuple(_charger(charger) for charger in model.chargers),
         meters=tuple(_meter(meter, folder) for meter in (*model.meters, *_implied_meters(model))),
@@ -216,10 +220,13 @@ def _build(model: SiteModel, folder: FilePath | None) -> Site:
         scheduler=SchedulerSettings(**model.scheduler.model_dump()),
         control=ControlSettings(**model.control.model_dump()),
         accept_unproven_failsafe=model.accept_unproven_failsafe,
+        security=_security(model.security, folder),
+        message_log=MessageLogSettings(**model.message_log.model_dump()),
     )
 
 
-def _csms(model: CsmsModel, folder: FilePath | None) -> CsmsSettings:
+def _csms(site: SiteModel, folder: FilePath | None) -> CsmsSettings:
+    model = site.csms
     tls = model.tls
     if tls is None:
         return CsmsSettings(model.url, model.outage)
@@ -227,10 +234,28 @@ def _csms(model: CsmsModel, folder: FilePath | None) -> CsmsSettings:
     def pair(certificate: str, key: str) -> ClientCertificate:
         return ClientCertificate(_beside(folder, certificate), _beside(folder, key))
 
-    shared = pair(tls.certificate, tls.key) if tls.certificate is not None and tls.key is not None else None
-    own = {ChargerId(identity): pair(files.certificate, files.key) for identity, files in tls.chargers.items()}
+    own: dict[ChargerId, ClientCertificate] = {}
+    shared: ClientCertificate | None = None
+    if tls.certificate is not None and tls.key is not None:
+        if IDENTITY in tls.certificate or IDENTITY in tls.key:
+            for charger in site.chargers:
+                names = (name.replace(IDENTITY, charger.id) for name in (tls.certificate, tls.key))
+                own[ChargerId(charger.id)] = pair(*names)
+        else:
+            shared = pair(tls.certificate, tls.key)
+    own |= {ChargerId(identity): pair(files.certificate, files.key) for identity, files in tls.chargers.items()}
     ca = _beside(folder, tls.ca) if tls.ca is not None else None
     return CsmsSettings(model.url, model.outage, CsmsTls(ca, shared, own))
+
+
+def _security(model: SecurityModel, folder: FilePath | None) -> SiteSecurity:
+    rest = model.model_dump(exclude={"allow", "revoked", "chargers"})
+    return SiteSecurity(
+        allow=tuple(model.allow),
+        revoked=_beside(folder, model.revoked) if model.revoked is not None else None,
+        chargers={ChargerId(name): ChargerSecurity(**asked.model_dump()) for name, asked in model.chargers.items()},
+        **rest,
+    )
 
 
 def _beside(folder: FilePath | None, name: str) -> str:

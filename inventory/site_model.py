@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from domain import security as security_words
 from domain import site as words
 
 PhaseName = Literal["A", "B", "C"]
@@ -24,6 +25,7 @@ Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Scale = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 Phases = Annotated[list[PhaseName], Field(min_length=1, max_length=3, json_schema_extra={"uniqueItems": True})]
 Port = Annotated[int, Field(ge=1, le=65_535)]
+SecurityProfile = Annotated[int, Field(ge=0, le=3)]
 RegisterAddress = Annotated[int, Field(ge=0, le=65_535)]
 CONNECTOR_NUMBER = Field(default=None, ge=1, le=1_000, description="1.6 connectorId, or the plug of a 2.x EVSE.")
 
@@ -53,8 +55,13 @@ class CsmsTlsModel(Strict):
     """TLS towards the CSMS."""
 
     ca: Text | None = Field(default=None, description="PEM file of the CSMS's authority, in place of the system's.")
-    certificate: Text | None = Field(default=None, description="Client certificate for every charger (PEM file).")
-    key: Text | None = Field(default=None, description="Key of the client certificate (PEM file).")
+    certificate: Text | None = Field(
+        default=None,
+        description="Client certificate for every charger (PEM file); {identity} in the name stands for the charger's.",
+    )
+    key: Text | None = Field(
+        default=None, description="Key of the client certificate (PEM file); {identity} as in `certificate`."
+    )
     chargers: dict[ChargerIdentity, ClientCertificateModel] = Field(
         default_factory=dict, description="Client certificates of single chargers (security profile 3)."
     )
@@ -216,6 +223,67 @@ class MeterModel(Strict):
     modbus: ModbusModel | None = None
 
 
+class ChargerSecurityModel(Strict):
+    """What is asked of one charger."""
+
+    profile: SecurityProfile | None = Field(default=None, description="Least security profile, in place of the site's.")
+    key: Text | None = Field(
+        default=None,
+        description="Hash of its password as `headroom key` prints it: checked here before the CSMS is asked.",
+    )
+    common_name: Text | None = Field(
+        default=None, description="CN of its client certificate (a serial number), where that is not its identity."
+    )
+
+
+class SecurityModel(Strict):
+    """How chargers prove who they are, and how much they may say."""
+
+    profile: SecurityProfile = Field(
+        default=_default(security_words.SiteSecurity, "profile"),
+        description="Least security profile: 0 none, 1 password, 2 TLS and password, 3 TLS and client certificate.",
+    )
+    allow: list[Text] = Field(
+        default_factory=list, max_length=1_000, description="Networks (CIDR) that chargers may come from; all without."
+    )
+    organization: Text | None = Field(
+        default=None, description="The O that client certificates must name: the operator's."
+    )
+    revoked: Text | None = Field(
+        default=None,
+        description="File of revoked client certificates: a CRL (PEM or DER) or serial numbers in hexadecimal, one a "
+        "line; relative to the site file, read again when it changes.",
+    )
+    messages_per_s: float = Field(
+        default=_default(security_words.SiteSecurity, "messages_per_s"),
+        gt=0,
+        le=100_000,
+        allow_inf_nan=False,
+        description="How much one charger may say in the long run; what exceeds that waits.",
+    )
+    message_burst: int = Field(
+        default=_default(security_words.SiteSecurity, "message_burst"),
+        ge=1,
+        le=1_000_000,
+        description="How much one charger may say at once.",
+    )
+    chargers: dict[ChargerIdentity, ChargerSecurityModel] = Field(
+        default_factory=dict, description="What is asked of single chargers."
+    )
+
+
+class MessageLogModel(Strict):
+    """What is kept of the OCPP messages, without secrets and with id tags hashed."""
+
+    enabled: bool = Field(default=_default(security_words.MessageLogSettings, "enabled"))
+    days: float = Field(
+        default=_default(security_words.MessageLogSettings, "days"), gt=0, le=3_650, allow_inf_nan=False
+    )
+    max_mb: float = Field(
+        default=_default(security_words.MessageLogSettings, "max_mb"), gt=0, le=1_000_000, allow_inf_nan=False
+    )
+
+
 class SiteModel(Strict):
     """A whole building."""
 
@@ -233,6 +301,8 @@ class SiteModel(Strict):
         default=_default(words.Site, "accept_unproven_failsafe"),
         description="Accepts in writing that unproven fall-backs are counted as if they held.",
     )
+    security: SecurityModel = Field(default_factory=SecurityModel)
+    message_log: MessageLogModel = Field(default_factory=MessageLogModel)
 
 
 def site_schema() -> dict[str, Any]:

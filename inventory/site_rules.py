@@ -3,9 +3,11 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
+from ipaddress import ip_network
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
+from domain.password import PasswordHash, PasswordHashError
 from inventory.site_model import EvseModel, FeederModel, MeterModel, SiteModel
 from inventory.site_yaml import Path
 
@@ -19,6 +21,7 @@ def find_problems(model: SiteModel) -> Iterator[Problem]:
     """Every way in which the parts of a site do not fit together, as (path, sentence), in no particular order."""
     yield from _site(model)
     yield from _csms(model)
+    yield from _security(model)
     yield from _unique(model)
     yield from _tree(model)
     for index, feeder in enumerate(model.feeders):
@@ -77,13 +80,32 @@ def _csms(model: SiteModel) -> Iterator[Problem]:
     if (tls.certificate is None) != (tls.key is None):
         missing = "key" if tls.key is None else "certificate"
         yield ("csms", "tls"), f"has no '{missing}': certificate and key go together"
+    yield from _known_chargers(model, tls.chargers, ("csms", "tls", "chargers"))
+
+
+def _known_chargers(model: SiteModel, named: Iterable[str], path: Path) -> Iterator[Problem]:
     known = [charger.id for charger in model.chargers]
-    for identity in tls.chargers:
+    for identity in named:
         if identity not in known:
+            yield (*path, identity), f"unknown charger '{identity}', {did_you_mean(identity, known)}"
+
+
+def _security(model: SiteModel) -> Iterator[Problem]:
+    for index, network in enumerate(model.security.allow):
+        try:
+            ip_network(network)
+        except ValueError as error:
             yield (
-                ("csms", "tls", "chargers", identity),
-                f"unknown charger '{identity}', {did_you_mean(identity, known)}",
+                ("security", "allow", index),
+                f"found '{network}' ({error}), must be a network such as 10.20.0.0/16 or an address",
             )
+    yield from _known_chargers(model, model.security.chargers, ("security", "chargers"))
+    for identity, asked in model.security.chargers.items():
+        if asked.key is not None:
+            try:
+                PasswordHash.parse(asked.key)
+            except PasswordHashError as error:
+                yield ("security", "chargers", identity, "key"), str(error)
 
 
 def url_problem(url: str, schemes: Sequence[str]) -> str | None:
