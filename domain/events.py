@@ -9,6 +9,7 @@ from typing import Literal
 
 from domain.ids import ChargerId, DecisionId, EvseId
 from domain.metering import EvseSample, MeterReading
+from domain.quirks import Model, Quirks
 from domain.session import EvseState
 
 OcppVersion = Literal["ocpp1.6", "ocpp2.0.1", "ocpp2.1"]
@@ -147,6 +148,43 @@ class SetpointRefused:
     voided: bool = False
 
 
+Evidence = Literal["schedule", "meter"]
+"""What a verdict on a limit rests on: the charger's own composite schedule, or what is measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetpointConfirmed:
+    """A limit is seen to hold. A schedule that says so is evidence; only a meter settles it."""
+
+    evse: EvseId
+    at: datetime
+    limit_a: float
+    decision: DecisionId | None
+    by: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class SetpointIgnored:
+    """A limit that was accepted is not held: `shown_a` is what the schedule allows, or what the EVSE draws."""
+
+    evse: EvseId
+    at: datetime
+    limit_a: float
+    decision: DecisionId | None
+    shown_a: float
+    by: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class QuirksLearned:
+    """A charger showed more of itself: `quirks` is all that it has shown as this model."""
+
+    charger: ChargerId
+    at: datetime
+    quirks: Quirks
+    model: Model | None = None
+
+
 Event = (
     ChargerConnected
     | ChargerDisconnected
@@ -160,4 +198,7 @@ Event = (
     | SetpointSent
     | SetpointAccepted
     | SetpointRefused
+    | SetpointConfirmed
+    | SetpointIgnored
+    | QuirksLearned
 )

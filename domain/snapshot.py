@@ -8,6 +8,7 @@ from enum import StrEnum
 from domain.ids import EvseId, FeederId
 from domain.ledger import LedgerEntry
 from domain.metering import EvseSample
+from domain.quirks import UNKNOWN, Quirks
 from domain.rotation import RotationState
 from domain.session import EvseState, Session
 from domain.site import PhaseAmps, Site
@@ -27,7 +28,8 @@ class EvseView:
     """One EVSE at the instant.
 
     `csms_limit_a` is the CSMS's own limit in force (None: none). `seen_max_a` is what the present car has been seen
-    to take at most when offered more (None: not known).
+    to take at most when offered more (None: not known). `stays_paused_since`: its limit is above 0 again, and neither
+    that nor the wake-up brought the car back. `quirks`: what is known of its charger.
     """
 
     evse: EvseId
@@ -38,6 +40,8 @@ class EvseView:
     csms_limit_a: float | None = None
     seen_max_a: float | None = None
     sample: EvseSample | None = None
+    stays_paused_since: datetime | None = None
+    quirks: Quirks = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from itertools import pairwise
 from statistics import median
 
 from domain import events as e
-from domain.ids import ChargerId, EvseId, FeederId, MeterId
+from domain.ids import ChargerId, DecisionId, EvseId, FeederId, MeterId
 from domain.ledger import LedgerEntry
 from domain.metering import EvseSample, MeterReading
 from domain.session import EvseState
@@ -72,7 +72,13 @@ class SitePicture:
         match event:
             case e.FeederMetered():
                 return event.reading.meter in self._meters
-            case e.SetpointSent() | e.SetpointAccepted() | e.SetpointRefused():
+            case (
+                e.SetpointSent()
+                | e.SetpointAccepted()
+                | e.SetpointRefused()
+                | e.SetpointConfirmed()
+                | e.SetpointIgnored()
+            ):
                 return any(evse.id == event.evse for evse in self.site.evses)
             case _:
                 return any(charger.id == event.charger for charger in self.site.chargers)
@@ -85,26 +91,42 @@ class SitePicture:
                 return Change(self.live.apply(event, now), look=True)
             case e.EvseMetered():
                 return self._metered(event, now)
-            case e.SetpointSent():
-                return Change(self.live.apply(event, now), evses=(event.evse,))
-            case e.SetpointAccepted():
-                records = self.live.apply(event, now)
-                records += self._ledger(
-                    event.evse, ledger.acknowledged(self.entry(event.evse), event.limit_a, event.at)
-                )
-                return Change(records, ("limit acknowledged",), (event.evse,))
-            case e.SetpointRefused():
-                records = self.live.apply(event, now)
-                entry, evse = self.entry(event.evse), self.site.evse(event.evse)
-                entry = (
-                    ledger.voided(entry, evse)
-                    if event.voided
-                    else ledger.refused(entry, event.limit_a, evse.failsafe_a)
-                )
-                records += self._ledger(event.evse, entry)
-                return Change(records, (f"{event.evse} refused its limit",), (event.evse,))
+            case (
+                e.SetpointSent()
+                | e.SetpointAccepted()
+                | e.SetpointRefused()
+                | e.SetpointConfirmed()
+                | e.SetpointIgnored()
+            ):
+                return self._of_setpoint(event, now)
+            case e.QuirksLearned():
+                return Change(self.live.apply(event, now))
             case _:
                 return self._of_charger(event, now)
+
+    def _of_setpoint(
+        self,
+        event: e.SetpointSent | e.SetpointAccepted | e.SetpointRefused | e.SetpointConfirmed | e.SetpointIgnored,
+        now: datetime,
+    ) -> Change:
+        records = self.live.apply(event, now)
+        entry, evse = self.entry(event.evse), self.site.evse(event.evse)
+        triggers: tuple[str, ...] = ()
+        match event:
+            case e.SetpointAccepted():
+                entry = ledger.acknowledged(entry, event.limit_a, event.at)
+                triggers = ("limit acknowledged",)
+            case e.SetpointRefused(voided=False):
+                entry = ledger.refused(entry, event.limit_a, evse.failsafe_a)
+                triggers = (f"{evse.id} refused its limit",)
+            case e.SetpointRefused():
+                entry = ledger.voided(entry, evse)
+                triggers = (f"{evse.id} refused its limit",)
+            case e.SetpointIgnored() if entry.limit_a == event.limit_a:
+                # The charger's own schedule allows more than it accepted: nothing of ours counts as in force.
+                entry = ledger.voided(entry, evse)
+                triggers = (f"{evse.id} does not hold its limit",)
+        return Change(records + self._ledger(evse.id, entry), triggers, (evse.id,))
 
     def _of_charger(
         self,
@@ -303,7 +325,26 @@ class SitePicture:
         return (view.state, view.linked, running, view.csms_limit_a)
 
     def _ledger(self, evse: EvseId, entry: LedgerEntry) -> tuple[Record, ...]:
-        return () if entry is self.entry(evse) else self.live.set_ledger(evse, entry)
+        before = self.entry(evse)
+        if entry is before:
+            return ()
+        verdict = _verdict(evse, before, entry, self.live.setpoint(evse).decision)
+        records = self.live.set_ledger(evse, entry)
+        return records if verdict is None else records + self.live.apply(verdict, verdict.at)
+
+
+def _verdict(
+    evse: EvseId, before: LedgerEntry, after: LedgerEntry, decision: DecisionId | None
+) -> e.SetpointConfirmed | e.SetpointIgnored | None:
+    """What measurement says of the newest limit, where that is news. Time alone confirms nothing."""
+    measured_at = after.measured_at
+    if before.trusted and not after.trusted and measured_at is not None:
+        drawn_a = after.measured_a or 0.0
+        return e.SetpointIgnored(evse, measured_at, after.limit_a, decision, drawn_a, "meter")
+    settled_at, asked_at = after.settled_at, after.acknowledged_at
+    if settled_at in (None, before.settled_at) or measured_at is None or asked_at is None or measured_at <= asked_at:
+        return None
+    return e.SetpointConfirmed(evse, settled_at, after.limit_a, decision, "meter")
 
 
 def _is_idle(view: EvseView) -> bool:

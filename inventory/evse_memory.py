@@ -9,6 +9,7 @@ from datetime import datetime
 from domain.ids import EvseId
 from domain.ledger import LedgerEntry
 from domain.metering import EvseSample
+from domain.quirks import Quirks
 from domain.session import EvseState, Session
 from domain.site import Evse, Site
 from domain.snapshot import EvseView
@@ -192,7 +193,7 @@ class EvseMemory:
         since = self.vacant_since
         return self.session is not None and since is not None and (now - since).total_seconds() > VACANT_S
 
-    def view(self, now: datetime, *, linked: bool) -> EvseView:
+    def view(self, now: datetime, *, linked: bool, quirks: Quirks) -> EvseView:
         """The EVSE for a decision at `now`."""
         return EvseView(
             self.evse.id,
@@ -203,6 +204,7 @@ class EvseMemory:
             self.csms_limit_a,
             self.appetite.seen_max_a(now) if self.session is not None else None,
             self.samples[-1] if self.samples else None,
+            quirks=quirks,
         )
 
 

@@ -164,16 +164,35 @@ class Hearing:
 
     def _refused(self, event: e.SetpointRefused, _now: datetime) -> list[Record] | None:
         why = peer_text(event.why)
-        return self._step(event, "refused", refused_a=event.limit_a, refused_at=event.at, refused_why=why)
+        return self._step(event, "refused", why, refused_a=event.limit_a, refused_at=event.at, refused_why=why)
+
+    def _confirmed(self, event: e.SetpointConfirmed, _now: datetime) -> list[Record] | None:
+        if event.by == "meter":
+            return self._step(event, "confirmed", confirmed_a=event.limit_a, confirmed_at=event.at)
+        return self._step(event, None, schedule_a=event.limit_a, schedule_at=event.at)
+
+    def _ignored(self, event: e.SetpointIgnored, _now: datetime) -> list[Record] | None:
+        changes: dict[str, Any] = {"ignored_a": event.limit_a, "ignored_at": event.at}
+        why = f"drew {event.shown_a:.1f} A"
+        if event.by == "schedule":
+            changes |= {"schedule_a": event.shown_a, "schedule_at": event.at}
+            why = f"its own schedule says {event.shown_a:.1f} A"
+        return self._step(event, "ignored", why, **changes)
 
     def _step(
-        self, event: e.SetpointSent | e.SetpointAccepted | e.SetpointRefused, step: SetpointStep, **changes: Any
+        self,
+        event: e.SetpointSent | e.SetpointAccepted | e.SetpointRefused | e.SetpointConfirmed | e.SetpointIgnored,
+        step: SetpointStep | None,
+        why: str | None = None,
+        **changes: Any,
     ) -> list[Record] | None:
+        """One step in the life of a limit; None: only a fact about it."""
         memory = self.evses.get(event.evse)
         if memory is None:
             return None
         memory.setpoint = dataclasses.replace(memory.setpoint, **changes)
-        why = changes.get("refused_why")
+        if step is None:
+            return [memory.setpoint]
         return [memory.setpoint, SetpointEvent(event.evse, event.at, step, event.limit_a, event.decision, why)]
 
     def _of(self, charger: ChargerId) -> list[EvseMemory]:
@@ -250,4 +269,6 @@ _HANDLERS: Mapping[type, Callable[[Hearing, Any, datetime], list[Record] | None]
     e.SetpointSent: Hearing._sent,
     e.SetpointAccepted: Hearing._accepted,
     e.SetpointRefused: Hearing._refused,
+    e.SetpointConfirmed: Hearing._confirmed,
+    e.SetpointIgnored: Hearing._ignored,
 }

@@ -11,6 +11,7 @@ from domain.errors import UnknownIdError
 from domain.ids import ChargerId, EvseId, FeederId, MeterId
 from domain.ledger import LedgerEntry
 from domain.metering import EvseSample, MeterReading
+from domain.quirks import Model
 from domain.session import Session
 from domain.setpoint import Decision
 from domain.site import Site
@@ -18,6 +19,7 @@ from domain.snapshot import EvseView, FeederView, SiteSnapshot, TemporaryLimit
 from inventory.evse_memory import EvseMemory
 from inventory.hearing import Hearing
 from inventory.meters import MeterBook
+from inventory.quirk_book import ChargerQuirks, QuirkBook
 from inventory.records import (
     AlarmRecord,
     ChargerFacts,
@@ -29,7 +31,6 @@ from inventory.records import (
     Record,
     RestoredState,
     RotationRecord,
-    SetpointEvent,
     SetpointFacts,
     session_id,
 )
@@ -54,11 +55,15 @@ class LiveState:
         self._limits = {limit.id: limit for limit in restored.limits}
         self._alarms = dict(restored.alarms)
         self._salt = restored.salt
+        self.quirks = QuirkBook(site, restored.charger_quirks, restored.model_quirks)
         self._heard = Hearing(site, restored)
         self._unwritten: list[Record] = []
 
     def apply(self, event: e.Event, now: datetime) -> Records:
         """Takes an event; returns what is to be stored. One that names nothing of this site is counted and ignored."""
+        if isinstance(event, e.QuirksLearned):
+            self._unwritten += self.quirks.learn(event)
+            return self._drain()
         found, known = self._heard.hear(event, now)
         if not known:
             self.ignored[type(event).__name__] += 1
@@ -77,12 +82,6 @@ class LiveState:
             entry, measured_a=None, measured_at=None
         ):
             self._unwritten.append(LedgerRecord(evse, entry))
-        settled_at, asked_at = entry.settled_at, entry.acknowledged_at
-        seen = entry.measured_at is not None and asked_at is not None and entry.measured_at > asked_at
-        if settled_at is not None and seen and memory.setpoint.confirmed_at != settled_at:
-            memory.setpoint = dataclasses.replace(memory.setpoint, confirmed_a=entry.limit_a, confirmed_at=settled_at)
-            step = SetpointEvent(evse, settled_at, "confirmed", entry.limit_a, memory.setpoint.decision)
-            self._unwritten += [memory.setpoint, step]
         return self._drain()
 
     def decided(
@@ -142,12 +141,15 @@ class LiveState:
         self._unwritten.append(self.override)
         return self._drain()
 
-    def set_capability(self, charger: ChargerId, capability: Mapping[str, Any]) -> Records:
-        """What was found out about a charger (JSON values). Raises `UnknownIdError`."""
+    def edit_quirks(self, charger: ChargerId, edits: Mapping[str, Any]) -> Records:
+        """Replaces what a person wrote of a charger. Raises `UnknownIdError`, `QuirkError`."""
         self.site.charger(charger)
-        memory = self._heard.chargers[charger]
-        memory.facts = dataclasses.replace(memory.facts, capability=dict(capability))
-        self._unwritten.append(self._heard.charger_record(memory))
+        self._unwritten.append(self.quirks.edit_charger(charger, edits))
+        return self._drain()
+
+    def edit_model_quirks(self, model: Model, edits: Mapping[str, Any]) -> Records:
+        """Replaces what a person wrote of all chargers of a model. Raises `QuirkError`."""
+        self._unwritten.append(self.quirks.edit_model(model, edits))
         return self._drain()
 
     @property
@@ -167,7 +169,11 @@ class LiveState:
             site=self.site,
             at=now,
             evses={
-                evse: memory.view(now, linked=chargers[memory.evse.charger].facts.linked)
+                evse: memory.view(
+                    now,
+                    linked=chargers[memory.evse.charger].facts.linked,
+                    quirks=self.quirks.of_charger(memory.evse.charger),
+                )
                 for evse, memory in self._heard.evses.items()
             },
             feeders=feeders,
@@ -181,7 +187,9 @@ class LiveState:
         Raises `UnknownIdError`.
         """
         memory = self._memory(evse)
-        return memory.view(now, linked=self._heard.chargers[memory.evse.charger].facts.linked)
+        charger = memory.evse.charger
+        linked = self._heard.chargers[charger].facts.linked
+        return memory.view(now, linked=linked, quirks=self.quirks.of_charger(charger))
 
     def readings(self, meter: MeterId) -> tuple[MeterReading, ...]:
         """A meter's readings of the last three minutes, oldest first; the last one is the newest."""
@@ -249,6 +257,8 @@ class LiveState:
             rotation=self.rotation,
             alarms=dict(self._alarms),
             override=self.override if self.override != OverrideRecord(self.site.id) else None,
+            charger_quirks=tuple(one for one in self.quirks.chargers.values() if one != ChargerQuirks(one.charger)),
+            model_quirks=tuple(self.quirks.models.values()),
             salt=self._salt,
         )
 

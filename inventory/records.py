@@ -17,11 +17,12 @@ from domain.rotation import RotationState
 from domain.session import EvseState, Session
 from domain.setpoint import Alarm, Decision
 from domain.snapshot import TemporaryLimit
+from inventory.quirk_book import ChargerQuirks, ModelQuirks
 
 
 @dataclass(frozen=True, slots=True)
 class ChargerFacts:
-    """What a charger has told of itself. `capability` is what was found out about it (quirks, limits, units)."""
+    """What a charger has told of itself; what was found out about it is in `inventory.quirk_book`."""
 
     charger: ChargerId
     vendor: str | None = None
@@ -33,7 +34,6 @@ class ChargerFacts:
     last_seen_at: datetime | None = None
     booted_at: datetime | None = None
     boot_accepted: bool | None = None
-    capability: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,11 @@ class LedgerRecord:
 
 @dataclass(frozen=True, slots=True)
 class SetpointFacts:
-    """The four lives of an EVSE's set-point: wanted, sent, accepted (or refused), confirmed by measurement."""
+    """The four lives of an EVSE's set-point: wanted, sent, accepted (or refused), confirmed by measurement.
+
+    `schedule_a`: what the charger's own composite schedule said last. `ignored_a`: the last limit that it accepted and
+    did not hold.
+    """
 
     evse: EvseId
     decision: DecisionId | None = None
@@ -82,9 +86,13 @@ class SetpointFacts:
     refused_why: str | None = None
     confirmed_a: float | None = None
     confirmed_at: datetime | None = None
+    schedule_a: float | None = None
+    schedule_at: datetime | None = None
+    ignored_a: float | None = None
+    ignored_at: datetime | None = None
 
 
-SetpointStep = Literal["sent", "accepted", "refused", "confirmed"]
+SetpointStep = Literal["sent", "accepted", "refused", "confirmed", "ignored"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +182,8 @@ Record = (
     | RotationRecord
     | AlarmRecord
     | OverrideRecord
+    | ChargerQuirks
+    | ModelQuirks
 )
 
 
@@ -196,6 +206,8 @@ _KEYS: Mapping[type, Callable[[Any], Hashable]] = {
     RotationRecord: lambda record: record.site,
     AlarmRecord: lambda record: (record.site, record.alarm.kind, record.alarm.subject, record.raised_at),
     OverrideRecord: lambda record: record.site,
+    ChargerQuirks: lambda record: record.charger,
+    ModelQuirks: lambda record: record.model,
 }
 
 
@@ -222,4 +234,6 @@ class RestoredState:
     rotation: RotationState = field(default_factory=RotationState)
     alarms: Mapping[tuple[str, str], AlarmRecord] = field(default_factory=dict)
     override: OverrideRecord | None = None
+    charger_quirks: tuple[ChargerQuirks, ...] = ()
+    model_quirks: tuple[ModelQuirks, ...] = ()
     salt: bytes = b""

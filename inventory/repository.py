@@ -169,6 +169,7 @@ def load_state(conn: Connection, site: Site) -> RestoredState:
     rotation = _where(conn, t.rotations, t.rotations.c.site_id == site.id)
     standing = [rows.alarm_from(row) for row in alarms]
     override = OverrideRecord(site.id, mine.strategy, mine.scheduler)
+    quirks = _where(conn, t.charger_quirks, t.charger_quirks.c.charger_id.in_(chargers))
     return RestoredState(
         chargers={facts.charger: facts for facts in told},
         connectors={(facts.charger, facts.connector): facts for facts in plugs},
@@ -180,6 +181,8 @@ def load_state(conn: Connection, site: Site) -> RestoredState:
         rotation=rows.rotation_from(rotation[0]) if rotation else RotationState(),
         alarms={(record.alarm.kind.value, record.alarm.subject): record for record in standing},
         override=override if override != OverrideRecord(site.id) else None,
+        charger_quirks=tuple(map(rows.charger_quirks_from, quirks)),
+        model_quirks=tuple(map(rows.model_quirks_from, _where(conn, t.model_quirks))),
         salt=bytes.fromhex(mine.salt),
     )
 

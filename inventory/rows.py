@@ -9,12 +9,14 @@ from sqlalchemy import Row, Table
 from domain.ids import ChargerId, EvseId, FeederId, MeterId
 from domain.ledger import LedgerEntry
 from domain.metering import EvseSample, MeterReading
+from domain.quirks import Model, Quirks
 from domain.rotation import RotationState
 from domain.session import EvseState, Session
 from domain.setpoint import Alarm, AlarmKind, Decision, Rung, Setpoint
 from domain.site import Phase
 from domain.snapshot import TemporaryLimit
 from inventory import tables
+from inventory.quirk_book import ChargerQuirks, ModelQuirks
 from inventory.records import (
     AlarmRecord,
     ChargerFacts,
@@ -73,6 +75,10 @@ _SETPOINT = (
     "refused_why",
     "confirmed_a",
     "confirmed_at",
+    "schedule_a",
+    "schedule_at",
+    "ignored_a",
+    "ignored_at",
 )
 _CHARGER = (
     "vendor",
@@ -85,6 +91,7 @@ _CHARGER = (
     "booted_at",
     "boot_accepted",
 )
+_MODEL = ("vendor", "model", "firmware")
 _SAMPLE = ("received_at", "at", "current_a", "voltage_v", "power_w", "energy_wh", "offered_a", "soc")
 _LIMIT = ("id", "limit_a", "starts_at", "ends_at", "reason", "author")
 
@@ -115,7 +122,7 @@ def _take(value: object, names: tuple[str, ...]) -> Values:
 
 
 def _charger(record: ChargerFacts) -> Values:
-    return {"id": record.charger, **_take(record, _CHARGER), "capability": plain(record.capability)}
+    return {"id": record.charger, **_take(record, _CHARGER)}
 
 
 def _connector(record: ConnectorFacts) -> Values:
@@ -200,6 +207,15 @@ def _alarm(record: AlarmRecord) -> Values:
     }
 
 
+def _charger_quirks(record: ChargerQuirks) -> Values:
+    model = _take(record.model, _MODEL) if record.model is not None else dict.fromkeys(_MODEL)
+    return {"charger_id": record.charger, **model, "learned": plain(record.learned), "edits": plain(record.edits)}
+
+
+def _model_quirks(record: ModelQuirks) -> Values:
+    return {**_take(record.model, _MODEL), "learned": plain(record.learned), "edits": plain(record.edits)}
+
+
 ROWS: Mapping[type, tuple[Table, Callable[[Any], Values]]] = {
     ChargerFacts: (tables.chargers, _charger),
     ConnectorFacts: (tables.connectors, _connector),
@@ -217,6 +233,8 @@ ROWS: Mapping[type, tuple[Table, Callable[[Any], Values]]] = {
         tables.sites,
         lambda record: {"id": record.site, "strategy": record.strategy, "scheduler": record.scheduler},
     ),
+    ChargerQuirks: (tables.charger_quirks, _charger_quirks),
+    ModelQuirks: (tables.model_quirks, _model_quirks),
 }
 """Where a record goes, in the order in which a batch is written, and as what."""
 
@@ -229,7 +247,18 @@ def row_of(record: Record) -> tuple[Table, Values]:
 
 def charger_from(row: Row[Any]) -> ChargerFacts:
     """A row of `chargers`."""
-    return ChargerFacts(charger=ChargerId(row.id), capability=row.capability, **_take(row, _CHARGER))
+    return ChargerFacts(charger=ChargerId(row.id), **_take(row, _CHARGER))
+
+
+def charger_quirks_from(row: Row[Any]) -> ChargerQuirks:
+    """A row of `charger_quirks`."""
+    model = None if row.vendor is None else Model(**_take(row, _MODEL))
+    return ChargerQuirks(ChargerId(row.charger_id), model, typed(row.learned, Quirks), row.edits)
+
+
+def model_quirks_from(row: Row[Any]) -> ModelQuirks:
+    """A row of `model_quirks`."""
+    return ModelQuirks(Model(**_take(row, _MODEL)), typed(row.learned, Quirks), row.edits)
 
 
 def connector_from(row: Row[Any]) -> ConnectorFacts:

@@ -99,7 +99,6 @@ chargers = Table(
     Column("last_seen_at", UtcDateTime),
     Column("booted_at", UtcDateTime),
     Column("boot_accepted", Boolean),
-    Column("capability", JsonValue, nullable=False, default=dict),
     Column("retired_at", UtcDateTime),
     Index(None, "site_id"),
 )
@@ -188,6 +187,10 @@ setpoints = Table(
     Column("refused_why", Text),
     Column("confirmed_a", Float),
     Column("confirmed_at", UtcDateTime),
+    Column("schedule_a", Float),
+    Column("schedule_at", UtcDateTime),
+    Column("ignored_a", Float),
+    Column("ignored_at", UtcDateTime),
 )
 
 setpoint_events = Table(
@@ -281,4 +284,25 @@ alarms = Table(
     Column("subject", ID, primary_key=True),
     Column("cleared_at", UtcDateTime),
     Column("text", Text, nullable=False),
+)
+
+charger_quirks = Table(
+    "charger_quirks",
+    metadata,
+    Column("charger_id", IDENTITY, ForeignKey("chargers.id"), primary_key=True),
+    Column("vendor", PEER_TEXT),
+    Column("model", PEER_TEXT),
+    Column("firmware", PEER_TEXT),
+    Column("learned", JsonValue, nullable=False),
+    Column("edits", JsonValue, nullable=False),
+)
+
+model_quirks = Table(
+    "model_quirks",
+    metadata,
+    Column("vendor", PEER_TEXT, primary_key=True),
+    Column("model", PEER_TEXT, primary_key=True),
+    Column("firmware", PEER_TEXT, primary_key=True),
+    Column("learned", JsonValue, nullable=False),
+    Column("edits", JsonValue, nullable=False),
 )

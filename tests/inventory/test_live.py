@@ -389,7 +389,9 @@ def test_the_four_lives_of_a_set_point() -> None:
     live.set_ledger(E1, LedgerEntry(9.0, 32.0, after(11), after(12)))
     assert live.setpoint(E1).confirmed_at is None
     settled = LedgerEntry(9.0, 9.0, after(11), after(12), settled_at=after(40), measured_a=8.7, measured_at=after(40))
-    assert SetpointEvent(E1, after(40), "confirmed", 9.0, made.id) in live.set_ledger(E1, settled)
+    live.set_ledger(E1, settled)
+    by_meter = e.SetpointConfirmed(E1, after(40), 9.0, made.id, "meter")
+    assert SetpointEvent(E1, after(40), "confirmed", 9.0, made.id) in told(live, by_meter)
     facts = live.setpoint(E1)
     assert (facts.wanted_a, facts.sent_at, facts.accepted_at, facts.confirmed_at) == (
         9.0,
@@ -399,9 +401,15 @@ def test_the_four_lives_of_a_set_point() -> None:
     )
     told(live, e.SetpointRefused(E1, after(50), 12.0, made.id, "Rejected"))
     assert (live.setpoint(E1).refused_a, live.setpoint(E1).refused_why) == (12.0, "Rejected")
-    by_time = replace(settled, limit_a=6.0, acknowledged_at=after(60), settled_at=after(120))
-    live.set_ledger(E1, by_time)  # settled by time alone: nothing was measured since
-    assert live.setpoint(E1).confirmed_a == 9.0
+    told(live, e.SetpointConfirmed(E1, after(51), 9.0, made.id, "schedule"))
+    assert (live.setpoint(E1).schedule_a, live.setpoint(E1).confirmed_at) == (9.0, after(40)), "evidence, no proof"
+    (step,) = [
+        r
+        for r in told(live, e.SetpointIgnored(E1, after(60), 9.0, made.id, 31.5, "meter"))
+        if not hasattr(r, "wanted_a")
+    ]
+    assert step == SetpointEvent(E1, after(60), "ignored", 9.0, made.id, "drew 31.5 A")
+    assert (live.setpoint(E1).ignored_a, live.setpoint(E1).ignored_at) == (9.0, after(60))
 
 
 def test_a_ledger_entry_is_recorded_unless_only_its_measurement_is_new() -> None:

@@ -28,6 +28,7 @@ from sqlalchemy.pool import StaticPool
 
 from domain import events as e
 from domain.ids import EvseId, MeterId
+from domain.quirks import Model, Quirks
 from domain.session import Session
 from inventory import queries
 from inventory.inputs import inputs_of
@@ -303,8 +304,15 @@ def test_the_latest_of_two_facts_wins_in_one_batch_and_over_many(conn: Connectio
     assert load_state(conn, SITE).ledger == {"E1": replace(entries[2], refused=True, trusted=False)}
 
 
-def test_a_capability_is_remembered(conn: Connection) -> None:
+def test_quirks_are_remembered_per_charger_and_per_model_with_what_a_person_wrote(conn: Connection) -> None:
+    charger, model = SITE.chargers[0].id, Model("ABB", "Terra", "1.8")
     live = LiveState(SITE, restored=load_state(conn, SITE))
-    write(conn, live.set_capability(SITE.chargers[0].id, {"cap": False, "levels": [0, 8], "why": None}))
-    again = load_state(conn, SITE)
-    assert again.chargers[SITE.chargers[0].id].capability == {"cap": False, "levels": [0, 8], "why": None}
+    shown = Quirks(mode="tx", level=7, proven=("default",), rate_units=("A",), probed_at=after(5))
+    write(conn, live.apply(e.QuirksLearned(charger, after(5), shown, model), after(5)))
+    write(conn, live.edit_quirks(charger, {"after_zero": "stays_paused", "level": None}))
+    write(conn, live.edit_model_quirks(model, {"write_budget_per_day": 25}))
+    again = LiveState(SITE, restored=load_state(conn, SITE))
+    expected = replace(shown, after_zero="stays_paused", write_budget_per_day=25)
+    assert again.quirks.of_charger(charger) == expected == live.quirks.of_charger(charger)
+    assert again.durable().charger_quirks == live.durable().charger_quirks
+    assert again.durable().model_quirks == live.durable().model_quirks
