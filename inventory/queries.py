@@ -81,7 +81,7 @@ def sessions(
         query = query.where(t.c.evse_id == evse)
     if open_only:
         query = query.where(t.c.ended_at.is_(None))
-    return _page(conn, query, (t.c.started_at, t.c.id), limit, cursor, _session_row)
+    return page_of(conn, query, (t.c.started_at, t.c.id), limit, cursor, _session_row)
 
 
 def session(conn: Connection, session_id: str) -> SessionRow | None:
@@ -95,7 +95,7 @@ def decisions(conn: Connection, site: SiteId, *, limit: int = 100, cursor: str |
     t = tables.decisions
     columns = (t.c.id, t.c.at, t.c.trigger, t.c.strategy, t.c.rung, t.c.rung_why, t.c.elapsed_ms, t.c.alarms)
     query = select(*columns).where(t.c.site_id == site)
-    return _page(conn, query, (t.c.at, t.c.id), limit, cursor, _decision_summary)
+    return page_of(conn, query, (t.c.at, t.c.id), limit, cursor, _decision_summary)
 
 
 def decision(conn: Connection, decision_id: DecisionId | str) -> DecisionRecord | None:
@@ -116,7 +116,7 @@ def readings(
     """A meter's readings in [since, until), the newest first."""
     t = tables.meter_readings
     query = _between(select(t).where(t.c.meter_id == meter), t.c.at, since, until)
-    return _page(conn, query, (t.c.at,), limit, cursor, rows.reading_from)
+    return page_of(conn, query, (t.c.at,), limit, cursor, rows.reading_from)
 
 
 def samples(
@@ -131,7 +131,7 @@ def samples(
     """What an EVSE drew in [since, until) by our clock, the newest first."""
     t = tables.evse_samples
     query = _between(select(t).where(t.c.evse_id == evse), t.c.received_at, since, until)
-    return _page(conn, query, (t.c.received_at,), limit, cursor, rows.sample_from)
+    return page_of(conn, query, (t.c.received_at,), limit, cursor, rows.sample_from)
 
 
 def setpoint_events(
@@ -139,7 +139,7 @@ def setpoint_events(
 ) -> Page[SetpointEvent]:
     """What became of an EVSE's limits, the newest first."""
     t = tables.setpoint_events
-    return _page(
+    return page_of(
         conn, select(t).where(t.c.evse_id == evse), (t.c.at, t.c.step), limit, cursor, rows.setpoint_event_from
     )
 
@@ -152,14 +152,14 @@ def alarms(
     query = select(t).where(t.c.site_id == site)
     if standing_only:
         query = query.where(t.c.cleared_at.is_(None))
-    return _page(conn, query, (t.c.raised_at, t.c.kind, t.c.subject), limit, cursor, rows.alarm_from)
+    return page_of(conn, query, (t.c.raised_at, t.c.kind, t.c.subject), limit, cursor, rows.alarm_from)
 
 
 def limits(conn: Connection, site: SiteId, *, limit: int = 100, cursor: str | None = None) -> Page[TemporaryLimit]:
     """A site's temporary limits, past ones included, withdrawn ones not; the latest start first."""
     t = tables.temporary_limits
     query = select(t).where(t.c.site_id == site, t.c.withdrawn_at.is_(None))
-    return _page(conn, query, (t.c.starts_at, t.c.id), limit, cursor, rows.limit_from)
+    return page_of(conn, query, (t.c.starts_at, t.c.id), limit, cursor, rows.limit_from)
 
 
 def chargers(conn: Connection, site: SiteId) -> tuple[ChargerFacts, ...]:
@@ -211,7 +211,7 @@ def _between(
     return query
 
 
-def _page(
+def page_of(
     conn: Connection,
     query: Select[Any],
     order: tuple[ColumnElement[Any], ...],
