@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import typer
 
 from domain.errors import HeadroomError
-from headroom import check_command, demo_command, serve_command, simulate_command
+from headroom import check_command, demo_command, serve_command, simulate_command, study_command
 
-_QUICK = {"demo", "serve", "check", "simulate"}
+_QUICK = {"demo", "serve", "check", "simulate", "study"}
 
 
 def build(arguments: Sequence[str]) -> typer.Typer:
@@ -24,6 +24,7 @@ def build(arguments: Sequence[str]) -> typer.Typer:
     app.command("serve")(serve_command.serve)
     app.command("check")(check_command.check)
     app.command("simulate")(simulate_command.simulate)
+    app.command("study")(study_command.study)
     if not arguments or arguments[0] not in _QUICK:
         from headroom import forecast_command, plan_command
 

@@ -12,11 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
 from ems.planning.horizon import clock
+from headroom.figure_style import COLOURS
 from headroom.plan_fields import PlanInputError
 from headroom.plan_outcome import Outcome, Panel
 
-# Colours that stay apart for readers with any colour vision (Okabe and Ito), the plan always the same.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MOST_NAMES = 8
 _QUIET = {"head-room", "limit", "cars", "grid"}
 
@@ -120,7 +119,7 @@ def _draw(axis: Axes, panel: Panel, slot_h: float, start_h: float) -> None:
         return
     for place, (name, values) in enumerate(panel.lines.items()):
         edges = start_h + np.arange(values.shape[0] + (panel.look == "steps")) * slot_h
-        colour = "#555555" if name in _QUIET else _COLOURS[place % len(_COLOURS)]
+        colour = "#555555" if name in _QUIET else COLOURS[place % len(COLOURS)]
         style = ":" if name in {"head-room", "limit"} else "-"
         if panel.look == "steps":
             axis.stairs(values, edges, baseline=None, color=colour, linestyle=style, linewidth=1.5, label=name)
@@ -146,7 +145,7 @@ def pareto_figure(outcome: Outcome) -> Figure:
     FigureCanvasAgg(figure)
     axis = figure.subplots()
     cost, carbon = np.array([(c, kg) for c, kg, _ in outcome.points]).T
-    axis.plot(cost, carbon, "o-", color=_COLOURS[0], linewidth=1.2, markersize=4)
+    axis.plot(cost, carbon, "o-", color=COLOURS[0], linewidth=1.2, markersize=4)
     last: tuple[float, float] | None = None
     width, height = max(float(np.ptp(cost)), 1e-9), max(float(np.ptp(carbon)), 1e-9)
     for at_cost, at_carbon, label in outcome.points:
