@@ -19,6 +19,10 @@ class Purpose(StrEnum):
     DEFAULT = "default profile"
     TX = "transaction profile"
     EXTERNAL = "external constraint"
+    PRIORITY = "priority charging"
+    """2.1: overrules TX and DEFAULT while it is active, never the cap (K21.FR.04)."""
+    LOCAL = "local generation"
+    """2.1: adds to the others instead of limiting them (SC.01)."""
     OTHER = "other"
 
 
@@ -28,6 +32,8 @@ class Kind(StrEnum):
     ABSOLUTE = "Absolute"
     RECURRING = "Recurring"
     RELATIVE = "Relative"
+    DYNAMIC = "Dynamic"
+    """2.1: one period, whose limit is updated by messages of its own."""
 
 
 class RateUnit(StrEnum):
@@ -39,11 +45,25 @@ class RateUnit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """From `start_s` after the schedule's zero on: at most `limit` A or W."""
+    """From `start_s` after the schedule's zero on: at most `limit` A or W, over `number_phases` where it says so.
+
+    `phase_to_use` only goes with one phase. `charges` False: 2.1's bidirectional modes, where a limit says little.
+    """
 
     start_s: int
     limit: float
     number_phases: int | None = None
+    phase_to_use: int | None = None
+    charges: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """A limit that leads: `amps` per conductor; `phases` and `phase_to_use` where the profile restricts them."""
+
+    amps: float
+    phases: int | None = None
+    phase_to_use: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +108,7 @@ def period_at(profile: ChargingProfile, at: datetime, started_at: datetime | Non
         profile.valid_to is not None and at >= profile.valid_to
     ):
         return None
-    zero = started_at if profile.kind is Kind.RELATIVE else profile.start or profile.received_at
+    zero = _zero(profile, started_at)
     if zero is None:
         return min(profile.periods, key=lambda period: period.limit)
     elapsed_s = (at - zero).total_seconds()
@@ -98,6 +118,29 @@ def period_at(profile: ChargingProfile, at: datetime, started_at: datetime | Non
         return None
     begun = [period for period in profile.periods if period.start_s <= elapsed_s]
     return begun[-1] if begun and elapsed_s >= 0 else None
+
+
+def next_edge(profile: ChargingProfile, after: datetime, started_at: datetime | None = None) -> datetime | None:
+    """The first instant after `after` at which `period_at` may answer differently; None: never again.
+
+    Times are in the charger's clock.
+    """
+    edges = [edge for edge in (profile.valid_from, profile.valid_to) if edge is not None]
+    zero = _zero(profile, started_at)
+    if zero is not None:
+        if profile.kind is Kind.RECURRING and profile.recurrence is not None and after >= zero:
+            zero += profile.recurrence * ((after - zero) // profile.recurrence)
+            edges.append(zero + profile.recurrence)
+        edges += [zero + timedelta(seconds=period.start_s) for period in profile.periods]
+        edges.append(zero)
+        if profile.duration_s is not None:
+            edges.append(zero + timedelta(seconds=profile.duration_s))
+    return min((edge for edge in edges if edge > after), default=None)
+
+
+def _zero(profile: ChargingProfile, started_at: datetime | None) -> datetime | None:
+    """When a schedule's seconds begin to count; None where nobody knows."""
+    return started_at if profile.kind is Kind.RELATIVE else profile.start or profile.received_at
 
 
 def in_amperes(period: Period, unit: RateUnit, conductors: int, line_to_line_v: float) -> float:
@@ -110,29 +153,101 @@ def in_amperes(period: Period, unit: RateUnit, conductors: int, line_to_line_v: 
     return period.limit * math.sqrt(3.0) / (line_to_line_v * max(phases, 1))
 
 
-def leading_a(
+def allowed_by(profile: ChargingProfile, period: Period, conductors: int, line_to_line_v: float) -> Allowed:
+    """What one period allows. Fewer phases than are wired count only at a three-phase EVSE."""
+    amps = in_amperes(period, profile.unit, conductors, line_to_line_v)
+    restricts = conductors == 3 and period.number_phases in (1, 2)
+    return Allowed(
+        amps, period.number_phases if restricts else None, period.phase_to_use if period.number_phases == 1 else None
+    )
+
+
+def both(one: Allowed | None, other: Allowed | None) -> Allowed | None:
+    """What two limits allow together: the lower current and the fewer phases."""
+    if one is None or other is None:
+        return one or other
+    fewer = min((a for a in (one, other) if a.phases is not None), key=lambda a: a.phases or 3, default=one)
+    return Allowed(min(one.amps, other.amps), fewer.phases, fewer.phase_to_use)
+
+
+def leading(
     profiles: Iterable[ChargingProfile],
     at: datetime,
     conductors: int,
     line_to_line_v: float,
     started_at: datetime | None = None,
-) -> float | None:
-    """The limit in A of the highest level with a period defined at `at`; None where none is. On a tie the lowest."""
-    defined = [(profile, period) for profile in profiles if (period := period_at(profile, at, started_at)) is not None]
-    if not defined:
-        return None
-    top = max(profile.level for profile, _ in defined)
-    return min(
-        in_amperes(period, profile.unit, conductors, line_to_line_v)
-        for profile, period in defined
-        if profile.level == top
-    )
+) -> Allowed | None:
+    """What the highest level with a period defined at `at` allows; None where none is.
+
+    At one level a default of the connector's own stands before one for all connectors (1.6 section 3.13.1); on a tie
+    the lower limit counts.
+    """
+    best: tuple[int, bool] | None = None
+    found: Allowed | None = None
+    for profile in profiles:
+        rank = (profile.level, profile.connector != 0)
+        if best is not None and rank < best:
+            continue
+        period = period_at(profile, at, started_at)
+        if period is None:
+            continue
+        allowed = allowed_by(profile, period, conductors, line_to_line_v)
+        found = both(found, allowed) if rank == best else allowed
+        best = rank
+    return found
+
+
+def cap(profiles: Iterable[ChargingProfile], at: datetime, conductors: int, line_to_line_v: float) -> Allowed | None:
+    """What the leading station cap allows, or None."""
+    caps = [profile for profile in profiles if profile.purpose is Purpose.CAP]
+    return leading(caps, at, conductors, line_to_line_v)
+
+
+def bound(profiles: Iterable[ChargingProfile], connector: int, transaction: TransactionNow) -> list[ChargingProfile]:
+    """The TxProfiles that count for a transaction: its own, and those of its connector without a transaction id."""
+    return [
+        profile
+        for profile in profiles
+        if profile.purpose is Purpose.TX
+        and profile.connector == connector
+        and profile.transaction_id in (None, transaction.transaction_id)
+    ]
+
+
+def default(
+    profiles: Iterable[ChargingProfile],
+    connector: int,
+    at: datetime,
+    conductors: int,
+    line_to_line_v: float,
+    started_at: datetime | None = None,
+) -> Allowed | None:
+    """What the leading TxDefaultProfile allows at a connector, or None."""
+    defaults = [p for p in profiles if p.purpose is Purpose.DEFAULT and p.connector in (0, connector)]
+    return leading(defaults, at, conductors, line_to_line_v, started_at)
+
+
+def transaction_limit(
+    profiles: Sequence[ChargingProfile],
+    connector: int,
+    at: datetime,
+    transaction: TransactionNow | None,
+    conductors: int,
+    line_to_line_v: float,
+) -> Allowed | None:
+    """What the leading TxProfile, or without one the leading TxDefaultProfile, allows at a connector; None: all."""
+    started_at = transaction.started_at if transaction is not None else None
+    if transaction is not None:
+        own = leading(bound(profiles, connector, transaction), at, conductors, line_to_line_v, started_at)
+        if own is not None:
+            return own
+    return default(profiles, connector, at, conductors, line_to_line_v, started_at)
 
 
 def cap_a(profiles: Sequence[ChargingProfile], at: datetime, conductors: int, line_to_line_v: float) -> float | None:
     """The leading station cap in A, or None."""
-    caps = [profile for profile in profiles if profile.purpose is Purpose.CAP]
-    return leading_a(caps, at, conductors, line_to_line_v)
+    found = cap(profiles, at, conductors, line_to_line_v)
+    return None if found is None else found.amps
 
 
 def transaction_a(
@@ -143,24 +258,9 @@ def transaction_a(
     conductors: int,
     line_to_line_v: float,
 ) -> float | None:
-    """What the leading TxProfile, or without one the leading TxDefaultProfile, allows at a connector; None: no limit.
-
-    A TxProfile counts for its own transaction, and one without a transaction id for any at its connector.
-    """
-    started_at = transaction.started_at if transaction is not None else None
-    if transaction is not None:
-        bound = [
-            profile
-            for profile in profiles
-            if profile.purpose is Purpose.TX
-            and profile.connector == connector
-            and profile.transaction_id in (None, transaction.transaction_id)
-        ]
-        limit_a = leading_a(bound, at, conductors, line_to_line_v, started_at)
-        if limit_a is not None:
-            return limit_a
-    defaults = [p for p in profiles if p.purpose is Purpose.DEFAULT and p.connector in (0, connector)]
-    return leading_a(defaults, at, conductors, line_to_line_v, started_at)
+    """`transaction_limit` in A, or None."""
+    found = transaction_limit(profiles, connector, at, transaction, conductors, line_to_line_v)
+    return None if found is None else found.amps
 
 
 def lowest(*limits_a: float | None) -> float | None:
