@@ -71,7 +71,8 @@ class ChargingProfile:
     """One profile at one connector (0: the whole charger), in either version's meaning.
 
     `start` is startSchedule, in the charger's clock; without it an absolute schedule counts from `received_at`.
-    `periods` are in order and not empty. `duration_s` None: the last period holds for ever.
+    `periods` are in order and not empty. `duration_s` None: the last period holds for ever. `max_offline_s` (2.1): how
+    long it counts without a link.
     """
 
     id: int
@@ -88,6 +89,12 @@ class ChargingProfile:
     valid_from: datetime | None = None
     valid_to: datetime | None = None
     received_at: datetime | None = None
+    max_offline_s: int | None = None
+
+    @property
+    def charges(self) -> bool:
+        """Whether all that it says are limits of charging."""
+        return all(period.charges for period in self.periods)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,12 @@
-"""Charging profiles on the wire: one meaning (`composite.ChargingProfile`), two dialects (1.6; 2.0.1 and 2.1).
+"""Charging profiles on the wire: one meaning (`composite.ChargingProfile`), three dialects (1.6, 2.0.1, 2.1).
 
 Writing gives exactly the payloads of local-controller.md section 6, valid by the official schemas; reading is tolerant.
-numberPhases is never written: absent is right for amperes, and 2 misleads line-to-line chargers.
+numberPhases is written only where a limit of the CSMS's restricts phases: absent is right for amperes, and 2 misleads
+line-to-line chargers.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -50,11 +51,17 @@ class ClearCriteria:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one version writes and reads profiles. `first_id`: our own ids are from here on, unique per station."""
+    """How one version writes and reads profiles. `first_id`: our own ids are from here on, unique per station.
+
+    `place` and `body`: the fields of SetChargingProfile that hold the connector and the profile. `dynamic`: it knows
+    UpdateDynamicSchedule and maxOfflineDuration.
+    """
 
     first_id: int
     purposes: Mapping[Purpose, str]
     remote_start: str
+    place: str
+    body: str
     write: Callable[[ChargingProfile], Mapping[str, object]]
     clear_id: str
     """The field of ClearChargingProfile that names one profile."""
@@ -64,11 +71,16 @@ class Dialect:
     read_clear: Callable[[Json], ClearCriteria]
     can_bind: Callable[[str], bool]
     """Whether a TxProfile can name this transaction."""
+    dynamic: bool = False
+
+    def read(self, body: Json, connector: int, at: datetime) -> ChargingProfile | None:
+        """A profile by itself."""
+        return self.read_set({self.place: connector, self.body: body}, at)
 
 
 def dialect_of(version: OcppVersion) -> Dialect:
-    """The dialect that a negotiated version speaks; 2.1 understands 2.0.1's profiles."""
-    return DIALECT_16 if version == "ocpp1.6" else DIALECT_201
+    """The dialect that a negotiated version speaks."""
+    return _DIALECTS[version]
 
 
 def read_status(raw: bytes) -> str | None:
@@ -82,11 +94,20 @@ def wire_instant(instant: datetime) -> str:
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _schedule(profile: ChargingProfile) -> dict[str, Any]:
+def _schedule(profile: ChargingProfile, *, names_phase: bool) -> dict[str, Any]:
     schedule: dict[str, Any] = {} if profile.start is None else {"startSchedule": wire_instant(profile.start)}
     schedule["chargingRateUnit"] = profile.unit.value
-    schedule["chargingSchedulePeriod"] = [{"startPeriod": p.start_s, "limit": p.limit} for p in profile.periods]
+    schedule["chargingSchedulePeriod"] = [_period(p, names_phase) for p in profile.periods]
     return schedule
+
+
+def _period(period: Period, names_phase: bool) -> dict[str, Any]:
+    written: dict[str, Any] = {"startPeriod": period.start_s, "limit": period.limit}
+    if period.number_phases is not None:
+        written["numberPhases"] = period.number_phases
+        if names_phase and period.number_phases == 1 and period.phase_to_use is not None:
+            written["phaseToUse"] = period.phase_to_use
+    return written
 
 
 def _write_16(profile: ChargingProfile) -> Mapping[str, object]:
@@ -97,7 +118,7 @@ def _write_16(profile: ChargingProfile) -> Mapping[str, object]:
         "stackLevel": profile.level,
         "chargingProfilePurpose": _PURPOSES_16[profile.purpose],
         "chargingProfileKind": profile.kind.value,
-        "chargingSchedule": _schedule(profile),
+        "chargingSchedule": _schedule(profile, names_phase=False),
     }
     return {"connectorId": profile.connector, "csChargingProfiles": body}
 
@@ -111,7 +132,9 @@ def _write_201(profile: ChargingProfile) -> Mapping[str, object]:
     }
     if profile.transaction_id is not None:
         body["transactionId"] = profile.transaction_id
-    body["chargingSchedule"] = [{"id": 1, **_schedule(profile)}]
+    if profile.max_offline_s is not None:
+        body["maxOfflineDuration"] = profile.max_offline_s
+    body["chargingSchedule"] = [{"id": 1, **_schedule(profile, names_phase=True)}]
     return {"evseId": profile.connector, "chargingProfile": body}
 
 
@@ -126,17 +149,30 @@ _PURPOSES_201 = {
     Purpose.TX: "TxProfile",
     Purpose.EXTERNAL: "ChargingStationExternalConstraints",
 }
-_MEANINGS = {name: purpose for names in (_PURPOSES_16, _PURPOSES_201) for purpose, name in names.items()}
+_PURPOSES_21 = {**_PURPOSES_201, Purpose.PRIORITY: "PriorityCharging", Purpose.LOCAL: "LocalGeneration"}
+_MEANINGS = {name: purpose for names in (_PURPOSES_16, _PURPOSES_21) for purpose, name in names.items()}
 
 
 def _periods(raw: object) -> tuple[Period, ...]:
     found = []
     for item in as_objects(raw, MAX_PERIODS):
-        start_s, limit = as_int(item.get("startPeriod")), as_number(item.get("limit"))
+        start_s, limit = as_int(item.get("startPeriod")), read_limit(item)
+        charges = item.get("operationMode") in (None, "ChargingOnly")
+        if limit is None and not charges:
+            limit = MAX_LIMIT  # a set-point instead of a limit
         if start_s is None or limit is None:
             return ()
-        found.append(Period(start_s, min(max(limit, 0.0), MAX_LIMIT), as_int(item.get("numberPhases"), 1, 3)))
+        phases, phase = as_int(item.get("numberPhases"), 1, 3), as_int(item.get("phaseToUse"), 1, 3)
+        found.append(Period(start_s, limit, phases, phase, charges))
     return tuple(sorted(found, key=lambda period: period.start_s))
+
+
+def read_limit(item: Json) -> float | None:
+    """The limit of a period or of an update of one; where 2.1 names one for each phase, the lowest."""
+    limits = [as_number(item[name]) for name in ("limit", "limit_L2", "limit_L3") if name in item]
+    if not limits or None in limits or "limit" not in item:
+        return None
+    return min(min(max(limit, 0.0), MAX_LIMIT) for limit in limits if limit is not None)
 
 
 def _read_profile(
@@ -220,6 +256,8 @@ DIALECT_16 = Dialect(
     first_id=9001,
     purposes=_PURPOSES_16,
     remote_start="RemoteStartTransaction",
+    place="connectorId",
+    body="csChargingProfiles",
     write=_write_16,
     clear_id="id",
     read_set=lambda p, at: _read_body_16(as_object(p.get("csChargingProfiles")), p.get("connectorId"), at),
@@ -231,6 +269,8 @@ DIALECT_201 = Dialect(
     first_id=900001,
     purposes=_PURPOSES_201,
     remote_start="RequestStartTransaction",
+    place="evseId",
+    body="chargingProfile",
     write=_write_201,
     clear_id="chargingProfileId",
     read_set=lambda p, at: _read_body_201(as_object(p.get("chargingProfile")), p.get("evseId"), at),
@@ -238,3 +278,9 @@ DIALECT_201 = Dialect(
     read_clear=_read_clear_201,
     can_bind=lambda transaction_id: 0 < len(transaction_id) <= 36,
 )
+DIALECT_21 = replace(DIALECT_201, purposes=_PURPOSES_21, dynamic=True)
+_DIALECTS: Mapping[OcppVersion, Dialect] = {
+    "ocpp1.6": DIALECT_16,
+    "ocpp2.0.1": DIALECT_201,
+    "ocpp2.1": DIALECT_21,
+}
