@@ -177,7 +177,7 @@ class SetpointIgnored:
 
 @dataclass(frozen=True, slots=True)
 class QuirksLearned:
-    """A charger showed more of itself: `quirks` is all that it has shown as this model."""
+    """A charger showed more of itself: what `quirks` knows takes the place of what was known before, field by field."""
 
     charger: ChargerId
     at: datetime

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from domain.ids import ChargerId
 
 Unit = Literal["A", "W"]
-Feedback = Literal["honest", "rejected", "bare", "empty", "constant", "silent"]
+Feedback = Literal["honest", "rejected", "bare", "empty", "constant", "wrong", "silent"]
 AfterZero = Literal["resumes", "stays_paused", "full_current"]
 Offline = Literal["proven", "failed"]
 
@@ -26,7 +26,7 @@ class Quirks:
         timed: False: it takes only relative schedules, so it keeps no dead-man step.
         tx_profile, group_cap, fallback: False: it refused a TxProfile, a cap beside the connectors' profiles, the
             profile at level 0 under ours.
-        proven: purposes that it has accepted on this rung ("cap", "tx", "default").
+        proven: purposes that it has accepted on this rung, as OCPP 2 names them.
         unit: in which limits are written to it.
     What it says of itself:
         max_level: its highest stack level.
@@ -55,7 +55,7 @@ class Quirks:
     tx_profile: bool | None = None
     group_cap: bool | None = None
     fallback: bool | None = None
-    proven: tuple[str, ...] = ()
+    proven: tuple[str, ...] | None = None
     unit: Unit | None = None
     max_level: int | None = None
     rate_units: tuple[Unit, ...] | None = None

@@ -76,18 +76,19 @@ class QuirkBook:
         return self._combined(replace(known, learned=UNKNOWN), model)
 
     def learn(self, event: QuirksLearned) -> list["ChargerQuirks | ModelQuirks"]:
-        """Takes what a charger showed; empty where that is not news."""
+        """Takes what a charger showed; empty where that is not news. Of another model it showed nothing before."""
         known = self.chargers.get(event.charger)
         if known is None:
             return []
-        record = replace(known, model=event.model, learned=event.quirks)
+        before = known.learned if known.model in (None, event.model) else UNKNOWN
+        record = replace(known, model=event.model, learned=_over(before, event.quirks))
         found: list[ChargerQuirks | ModelQuirks] = [] if record == known else [record]
         self.chargers[event.charger] = record
         if event.model is not None:
-            before = self.models.get(event.model, ModelQuirks(event.model))
-            learned = _over(before.learned, replace(event.quirks, **dict.fromkeys(_OWN[1:]), proven=()))
-            after = replace(before, learned=learned)
-            if after != before:
+            of_model = self.models.get(event.model, ModelQuirks(event.model))
+            learned = _over(of_model.learned, replace(event.quirks, **dict.fromkeys(_OWN)))
+            after = replace(of_model, learned=learned)
+            if after != of_model:
                 self.models[event.model] = after
                 found.append(after)
         if found:
@@ -111,7 +112,7 @@ class QuirkBook:
         of_model = self.models.get(model) if model is not None else None
         found = known.learned
         if of_model is not None:
-            found = _over(replace(of_model.learned, **dict.fromkeys(_OWN[1:]), proven=()), found)
+            found = _over(replace(of_model.learned, **dict.fromkeys(_OWN)), found)
         budget = self._budgets.get(known.charger)
         if budget is not None:
             found = replace(found, write_budget_per_day=budget)
@@ -153,5 +154,5 @@ def _typed(edits: Mapping[str, Any]) -> dict[str, Any]:
 
 def _over(below: Quirks, above: Quirks) -> Quirks:
     """Field by field what is known above, else what is known below."""
-    known = {name: value for name in FIELDS if (value := getattr(above, name)) not in (None, ())}
+    known = {name: value for name in FIELDS if (value := getattr(above, name)) is not None}
     return replace(below, **known)
