@@ -8,7 +8,7 @@ were seen to do, relative to the load so far, and is replaced by the building's 
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from math import isfinite
@@ -42,6 +42,26 @@ class Bound:
 
     forecast_a: float
     upper_a: float
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """One hour that has passed (epoch s // 3600): mean and largest value, A."""
+
+    hour: int
+    mean_a: float
+    largest_a: float
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the largest value of an hour is expected to be, A: median, and the band that holds 90 % of them."""
+
+    hour: int
+    median_a: float
+    low_a: float
+    high_a: float
     by: str
 
 
@@ -89,6 +109,7 @@ class HourlyForecast:
         self._minutes: set[int] = set()
         self._most_minutes = 0
         self._learned_at = 0
+        self._passed: deque[Hour] = deque(maxlen=HISTORY_H)
 
     def install(self, models: Mapping[int, HorizonModel]) -> None:
         """Swap the trained models in, by horizon in hours; others stay out. What was usual is learned again.
@@ -119,11 +140,42 @@ class HourlyForecast:
             if hour - self._hour > HISTORY_H:
                 self._means.clear()
                 self._hour = hour - 1
-            self._close()
+            self._end_hour()
         self._sum += value_a
         self._count += 1.0
         self._largest = max(self._largest, value_a)
         self._minutes.add(int(at_s % HOUR_S // 60))
+
+    def restore(self, hours: Sequence[Hour]) -> None:
+        """What an earlier run wrote down, oldest first, from after the newest hour known: as if it had been observed.
+
+        Hours that are missing in between count as missing.
+        """
+        for one in hours[-HISTORY_H:]:
+            if self._hour is None or one.hour - self._hour > HISTORY_H:
+                self._means.clear()
+                self._hour = one.hour
+            while self._hour < one.hour:
+                self._close(np.nan, np.nan)
+            if self._hour == one.hour:
+                self._close(one.mean_a, one.largest_a)
+
+    def passed(self) -> list[Hour]:
+        """The hours that were measured and have passed since the last call: what a restart will want to know."""
+        found = list(self._passed)
+        self._passed.clear()
+        return found
+
+    def expected(self, hour: int) -> Expected | None:
+        """Median and band of an hour's largest value, by the shortest lead that speaks of it; None: none does."""
+        for lead in self._leads:
+            waiting = lead.pending.get(hour)
+            if waiting is not None and lead.interval is not None:
+                said, band = waiting.said, waiting.band
+                median_a = said.forecast_a + lead.interval.median(self._wall(hour).hour)
+                low_a, high_a = (max(0.0, said.forecast_a + edge) for edge in (band.low, band.high))
+                return Expected(hour, min(max(low_a, median_a), high_a), low_a, high_a, said.by)
+        return None
 
     def bound(self, hour: int) -> Bound | None:
         """The bound on an hour (epoch s // 3600), by the shortest lead that speaks of it."""
@@ -145,6 +197,18 @@ class HourlyForecast:
                 return np.maximum(0.0, waiting.said.forecast_a + errors)
         return np.empty(0)
 
+    def draws(self, hour: int, count: int) -> Vector:
+        """`count` scenarios of an hour's largest value, A, the newest errors first repeated where they are fewer.
+
+        Equal places belong to errors of about the same time, so that phases of one building rise together. Where
+        nothing is forecast for that hour: the load so far with the first days' errors.
+        """
+        found = self.samples(hour)
+        if not found.size:
+            errors = self._prior(DAY_H).errors
+            found = np.maximum(0.0, (self.level_a or 0.0) + np.random.default_rng(hour).permutation(errors))
+        return np.resize(found[::-1], count)
+
     @property
     def level_a(self) -> float | None:
         """The mean of the last day, or of what there is."""
@@ -157,12 +221,21 @@ class HourlyForecast:
         """The margin above the newest value while the building has told nothing yet."""
         return _PRIOR_ERRORS[lead_h][5] * (self.level_a or 0.0)
 
-    def _close(self) -> None:
-        """The present hour is over."""
+    def _end_hour(self) -> None:
+        """The present hour is over: as it was measured, if enough of it was."""
         assert self._hour is not None
         self._most_minutes = max(self._most_minutes, len(self._minutes))
         covered = self._count > 0 and len(self._minutes) >= COVERED_SHARE * self._most_minutes
         mean, largest = (self._sum / self._count, self._largest) if covered else (np.nan, np.nan)
+        if covered:
+            self._passed.append(Hour(self._hour, mean, largest))
+        self._close(mean, largest)
+        self._sum = self._count = self._largest = 0.0
+        self._minutes.clear()
+
+    def _close(self, mean: float, largest: float) -> None:
+        """The present hour had this mean and this largest value; NaN: not known."""
+        assert self._hour is not None
         self._means.append(mean)
         if isfinite(mean):
             for lead in self._leads:
@@ -172,8 +245,6 @@ class HourlyForecast:
             self._issue(lead, self._hour)
         self._learn()
         self._hour += 1
-        self._sum = self._count = self._largest = 0.0
-        self._minutes.clear()
 
     def _settle(self, lead: _Lead, hour: int, mean: float, largest: float) -> None:
         waiting = lead.pending.get(hour)

@@ -61,6 +61,10 @@ class AdaptiveInterval:
         level = (1.0 - quantile) * adapted / self._tail if adapted > 0.0 else adapted + (1.0 - quantile) - self._tail
         return self._scale(hour) * self._read(level, upper=True)
 
+    def median(self, hour: int) -> float:
+        """The error that is passed half of the time at this hour."""
+        return self._scale(hour) * self._read(0.5, upper=False)
+
     def samples(self, hour: int) -> Vector:
         """The newest four weeks of errors, scaled to this hour: what a distributionally robust plan draws from."""
         return self._scale(hour) * np.array(self._newest)

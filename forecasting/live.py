@@ -1,24 +1,42 @@
 """The forecast that the control loop asks: seconds to a day ahead, on meter readings that may be poisoned."""
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from domain.ids import FeederId
 from domain.site import Phase, PhaseAmps
-from forecasting.hourly import HOUR_S, Bound, HourlyForecast
+from forecasting.hourly import HOUR_S, Bound, Expected, Hour, HourlyForecast
 from forecasting.narx import HorizonModel
 from forecasting.persistence import HORIZONS_S, Persistence
 from forecasting.plausible import Plausibility, Verdict
-from forecasting.series import DAY_H, Vector
+from forecasting.series import DAY_H, Matrix, Vector
 from forecasting.short import HORIZONS_S as SHORT_S
 from forecasting.short import ShortHorizon
 
 _ALONE = FeederId("one")
 _SHOWN = frozenset({Verdict.FINE, Verdict.TOO_HIGH, Verdict.FROZEN})
 _QUANTILE = 0.95
+
+
+@dataclass(frozen=True)
+class Scenarios:
+    """Equally likely courses of the non-EV load: `load_a` [scenario, source, hour], A; the first hour is the present.
+
+    `sources` name the middle axis. Made of the same forecasts and errors as the bounds: what a distributionally robust
+    plan takes as its samples, and its sigma from.
+    """
+
+    sources: tuple[tuple[FeederId, Phase], ...]
+    load_a: Matrix
+
+    @property
+    def sigma_a(self) -> Matrix:
+        """[source, hour] the standard deviation of the scenarios, A."""
+        return np.asarray(self.load_a.std(axis=0))
 
 
 class _PhaseForecast:
@@ -48,6 +66,10 @@ class _PhaseForecast:
         self._short.observe(at_s, value_a)
         self.hourly.observe(at_s, value_a)
 
+    def restore(self, hours: Sequence[Hour]) -> None:
+        self.hourly.restore(hours)
+        self._largest_a = max((self._largest_a, *(one.largest_a for one in hours)))
+
     def upper(self, at: datetime, horizon_s: float) -> float | None:
         """Rises with the horizon, and with the time since the last plausible reading: silence never lowers it."""
         if self._fine is None:
@@ -73,6 +95,11 @@ class _PhaseForecast:
             elif hour > first + 1:
                 bound_a = max(bound_a, self._largest_a, self._fine[1] + self._early(DAY_H))
         return bound_a if last <= first + DAY_H else max(bound_a, self._largest_a)
+
+    @property
+    def newest_a(self) -> float | None:
+        """The newest plausible value."""
+        return None if self._fine is None else self._fine[1]
 
     def _early(self, lead_h: int) -> float:
         """The first days' margin, while there is no forecast for the hours ahead."""
@@ -120,6 +147,39 @@ class LiveForecast:
             if known == feeder and (bound_a := one.upper(at, horizon_s)) is not None
         }
         return found or None
+
+    def restore(self, feeder: FeederId, phase: Phase, hours: Sequence[Hour]) -> None:
+        """What an earlier run wrote down of a phase (`passed`), oldest first: bounds stand on it at once."""
+        self._of(feeder, phase).restore(hours)
+
+    def passed(self) -> list[tuple[FeederId, Phase, Hour]]:
+        """Hours that were measured and have passed since the last call, to be written down; four weeks are kept."""
+        return [(feeder, phase, hour) for (feeder, phase), one in self._phases.items() for hour in one.hourly.passed()]
+
+    def expected(
+        self, feeder: FeederId, phase: Phase, at: datetime, hours: int = DAY_H
+    ) -> list[tuple[datetime, Expected]]:
+        """Median and band of the coming hours, that of `at` first; hours that nothing is said of are left out."""
+        one, first = self._phases.get((feeder, phase)), int(at.timestamp() // HOUR_S)
+        if one is None:
+            return []
+        found = (one.hourly.expected(hour) for hour in range(first, first + hours))
+        return [(datetime.fromtimestamp(known.hour * HOUR_S, UTC), known) for known in found if known is not None]
+
+    def scenarios(self, at: datetime, hours: int = DAY_H, count: int = 100) -> Scenarios:
+        """`count` courses of every phase that has been observed, over the hour of `at` and those after it.
+
+        Scenarios of the hour's largest load, made of the forecasts in force and the newest errors; in the present hour
+        at least the newest plausible value.
+        """
+        first = int(at.timestamp() // HOUR_S)
+        known = {key: one for key, one in self._phases.items() if one.newest_a is not None}
+        load_a = np.zeros((count, len(known), hours))
+        for place, one in enumerate(known.values()):
+            for ahead in range(hours):
+                load_a[:, place, ahead] = one.hourly.draws(first + ahead, count)
+            load_a[:, place, 0] = np.maximum(load_a[:, place, 0], one.newest_a or 0.0)
+        return Scenarios(tuple(known), load_a)
 
     def bound(self, feeder: FeederId, phase: Phase, at: datetime) -> Bound | None:
         """What is expected of the hour that `at` lies in: forecast, bound, and by whom; None where nothing is."""

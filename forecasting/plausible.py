@@ -40,15 +40,18 @@ class Verdict(StrEnum):
 class Plausibility:
     """One phase of one feeder. No clock: times are those of the readings, s."""
 
-    def __init__(self) -> None:
+    def __init__(self, frozen_chance: float = FROZEN_CHANCE) -> None:
+        """`frozen_chance`: how unlikely a run of equal readings must be to be taken for frozen."""
+        self._frozen_chance = frozen_chance
         self._newest_s: float | None = None
         self._held_s: float | None = None
         self._value: float | None = None
         self._run = 0
         self._fine = 0
         self._repeats = 0
-        # Lowest and highest fine value of each ten minutes, over a week.
+        # Lowest and highest fine value of each ten minutes, over a week; and of all of them but the newest.
         self._blocks: deque[tuple[float, float, float]] = deque(maxlen=_BLOCKS)
+        self._low, self._high = math.inf, -math.inf
 
     def judge(self, at_s: float, value_a: float) -> Verdict:
         """Whether the reading is to be learned from; a fine one is remembered."""
@@ -80,16 +83,16 @@ class Plausibility:
 
     def _sized(self, value_a: float) -> Verdict:
         if self._fine >= _TRUSTED:
-            low, high = min(block[1] for block in self._blocks), max(block[2] for block in self._blocks)
-            if value_a < _TOO_LOW * low:
+            _, low, high = self._blocks[-1]
+            if value_a < _TOO_LOW * min(low, self._low):
                 return Verdict.TOO_LOW
-            if value_a > _TOO_HIGH * high + _SLACK_A:
+            if value_a > _TOO_HIGH * max(high, self._high) + _SLACK_A:
                 return Verdict.TOO_HIGH
         self._run = self._run + 1 if value_a == self._value else 0
         self._value = value_a
         # How often this meter repeats itself, from the runs so far, each counted up to where it is taken for frozen.
         usual = (self._repeats + 1.0) / (self._fine + 20.0)
-        return Verdict.FROZEN if self._fine >= _TRUSTED and usual**self._run < FROZEN_CHANCE else Verdict.FINE
+        return Verdict.FROZEN if self._fine >= _TRUSTED and usual**self._run < self._frozen_chance else Verdict.FINE
 
     def _remember(self, at_s: float, value_a: float) -> None:
         self._fine += 1
@@ -99,4 +102,6 @@ class Plausibility:
             _, low, high = self._blocks[-1]
             self._blocks[-1] = (block_s, min(low, value_a), max(high, value_a))
         else:
+            self._low = min((block[1] for block in self._blocks), default=math.inf)
+            self._high = max((block[2] for block in self._blocks), default=-math.inf)
             self._blocks.append((block_s, value_a, value_a))

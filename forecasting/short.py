@@ -50,10 +50,10 @@ class _Horizon:
         spread = self._covariance @ inputs
         gain = spread / (_FORGET + inputs @ spread)
         self._weights = self._weights + gain * error
-        covariance = (self._covariance - np.outer(gain, spread)) / _FORGET
-        # Without excitation (a steady load) forgetting would let the covariance grow without bound.
-        trace = float(np.trace(covariance))
-        self._covariance = covariance if trace < 1e4 else covariance * (1e4 / trace)
+        self._covariance = (self._covariance - gain[:, None] * spread) / _FORGET
+        if self._learned % 16 == 0:
+            # Without excitation (a steady load) forgetting would let the covariance grow without bound.
+            self._covariance *= min(1.0, 1e4 / max(float(self._covariance.trace()), 1e-9))
 
     def margin(self, quantile: float) -> float | None:
         """The quantile of the errors; None before there are enough to read it."""
@@ -108,5 +108,7 @@ class ShortHorizon:
 
 def _inputs(values: list[float]) -> Vector:
     """The last ten values relative to the newest, and a constant."""
-    window = np.array(values[-STEPS - 1 : -1])
-    return np.append(window - values[-1], 1.0)
+    inputs = np.array(values[-STEPS - 1 :])
+    inputs -= inputs[-1]
+    inputs[-1] = 1.0
+    return inputs
