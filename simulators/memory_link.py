@@ -8,7 +8,10 @@ import asyncio
 import errno
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextvars import Context, copy_context
 from typing import Any, Literal
+
+from simulators.processes import process_of
 
 Bytes = bytes | bytearray | memoryview
 Address = tuple[str, int]
@@ -19,6 +22,8 @@ WIRE_CAPACITY = 256 * 1024
 READ_SIZE = 256 * 1024
 """The most that one `data_received` carries, as in asyncio."""
 HIGH_WATER = 64 * 1024
+_NETWORK = Context()
+"""What is on the way belongs to no process: it arrives whatever becomes of its sender."""
 _TOO_LATE = "Cannot call write() after write_eof()"
 
 
@@ -56,9 +61,9 @@ class Wire:
             return
         due = self._chunks[0][0]
         if due <= self._loop.time():
-            self._delivery = self._loop.call_soon(self._deliver)
+            self._delivery = self._loop.call_soon(self._deliver, context=_NETWORK)
         else:
-            self._delivery = self._loop.call_at(due, self._deliver)
+            self._delivery = self._loop.call_at(due, self._deliver, context=_NETWORK)
 
     def kill(self) -> None:
         """Lose what is on the way and all that comes."""
@@ -102,8 +107,13 @@ class MemoryTransport(asyncio.Transport):
         out: Wire,
         extra: dict[str, Any],
         on_lost: Callable[[], None],
+        owner: Context | None = None,
     ) -> None:
         super().__init__(extra)
+        self._owner = owner or copy_context()
+        self._process = process_of(self._owner)
+        if self._process is not None:
+            self._process.hold(self)
         self._loop, self._protocol, self._out, self._on_lost = loop, protocol, out, on_lost
         self._inward: Wire
         self._buffer: deque[bytes] = deque()
@@ -268,7 +278,7 @@ class MemoryTransport(asyncio.Transport):
             return
         self._lost = True
         self._send_eof()
-        self._loop.call_soon(self._tell_lost, error)
+        self._loop.call_soon(self._tell_lost, error, context=_NETWORK)
 
     def _send_eof(self) -> None:
         if not self._eof_sent:
@@ -277,7 +287,9 @@ class MemoryTransport(asyncio.Transport):
 
     def _tell_lost(self, error: Exception | None) -> None:
         if self._opened:
-            self._protocol.connection_lost(error)
+            self._in_owner(lambda: self._protocol.connection_lost(error))
+        if self._process is not None:
+            self._process.drop(self)
         # Whoever goes on sending to an end that is gone is told so by a reset.
         sender = self._inward.source
         self._inward.kill()
@@ -293,11 +305,29 @@ class MemoryTransport(asyncio.Transport):
     def _guard(self, what: str, call: Callable[[], None]) -> None:
         """A protocol that raises loses its link, and the loop's handler hears of it."""
         try:
-            call()
+            self._in_owner(call)
         except Exception as error:  # the contract of asyncio's own transports
             context = {"message": f"Fatal error: protocol.{what}() call failed.", "exception": error}
             self._loop.call_exception_handler({**context, "transport": self, "protocol": self._protocol})
             self.break_off(error)
+
+    def _in_owner(self, call: Callable[[], None]) -> None:
+        """Call the protocol as its own process would be called: not at all, or later, while that does not run."""
+        context = self._owner.copy()
+        if self._process is None:
+            context.run(call)
+        else:
+            context.run(self._process.run, context, call, ())
+
+    def owner_died(self, *, silently: bool) -> None:
+        """The process that held this end is gone, and with it what it had not sent."""
+        if silently:
+            self._out.kill()
+            self._inward.kill()
+            self._closing = self._lost = True
+            self._buffer.clear()
+        else:
+            self.break_off(None)
 
 
 class MemoryLink:
@@ -319,21 +349,29 @@ class MemoryLink:
         self.server: MemoryTransport
 
     async def open(
-        self, dialler: asyncio.Protocol, acceptor: asyncio.Protocol, client: Address, server: Address
+        self,
+        dialler: asyncio.Protocol,
+        acceptor: asyncio.Protocol,
+        client: Address,
+        server: Address,
+        host: Context | None = None,
     ) -> None:
-        """Make both ends and tell their protocols, the dialled one first; returns when both know."""
+        """Make both ends and tell their protocols, the dialled one first; returns when both know.
+
+        The server's end is called back in the context `host`, the client's in the present one.
+        """
         seen_by_client = {"peername": server, "sockname": client, "link": self}
         seen_by_server = {"peername": client, "sockname": server, "link": self}
         self.client = MemoryTransport(self._loop, dialler, self._up, seen_by_client, self._end_lost)
-        self.server = MemoryTransport(self._loop, acceptor, self._down, seen_by_server, self._end_lost)
+        self.server = MemoryTransport(self._loop, acceptor, self._down, seen_by_server, self._end_lost, host)
         self._up.source, self._up.sink = self.client, self.server
         self._down.source, self._down.sink = self.server, self.client
         self.client.attach(self._down)
         self.server.attach(self._up)
-        self._loop.call_soon(self.server.start)
+        self._loop.call_soon(self.server.start, context=_NETWORK)
         made = self._loop.create_future()
-        self._loop.call_soon(self.client.start)
-        self._loop.call_soon(_finish, made)
+        self._loop.call_soon(self.client.start, context=_NETWORK)
+        self._loop.call_soon(_finish, made, context=_NETWORK)
         await made
 
     @property

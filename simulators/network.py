@@ -8,9 +8,11 @@ import asyncio
 import errno
 import ssl as tls
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Protocol
 
 from simulators.memory_link import MemoryLink
+from simulators.processes import process_of
 
 ProtocolFactory = Callable[[], asyncio.Protocol]
 _WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104 (names to compare with; nothing is bound)
@@ -103,6 +105,17 @@ class _MemoryListener:
         self, network: "MemoryNetwork", factory: ProtocolFactory, host: str, port: int, ssl: tls.SSLContext | None
     ) -> None:
         self._network, self.factory, self.host, self.port, self.ssl = network, factory, host, port, ssl
+        self.context = copy_context()
+        if (process := process_of(self.context)) is not None:
+            process.hold(self)
+
+    def make(self) -> asyncio.Protocol:
+        """The protocol of a link that is accepted, made where the port was opened."""
+        return self.context.copy().run(self.factory)
+
+    def owner_died(self, *, silently: bool) -> None:  # noqa: ARG002 (a port of a machine without power is closed too)
+        """The process that listened is gone."""
+        self.close()
 
     def close(self) -> None:
         self._network.forget(self)
@@ -168,7 +181,8 @@ class MemoryNetwork:
             raise ConnectionResetError(errno.ECONNRESET, f"{host}:{port}: one end speaks TLS and the other does not")
         link = MemoryLink(asyncio.get_running_loop(), self.delay_s, on_gone=self._gone)
         self.links.append(link)
-        await link.open(factory(), listener.factory(), (_plain(host), self._ephemeral()), (_plain(host), port))
+        ends = (_plain(host), self._ephemeral()), (_plain(host), port)
+        await link.open(factory(), listener.make(), *ends, host=listener.context)
         return link.client, link.client.get_protocol()
 
     def silence(self, port: int) -> None:

@@ -8,12 +8,13 @@ processes) is refused, because the world's time does not pass here.
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from contextvars import Context
+from contextvars import Context, copy_context
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, NoReturn, TypeVar, TypeVarTuple, Unpack
 
 from domain.errors import HeadroomError
+from simulators.processes import process_of
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
@@ -65,6 +66,24 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """There is none."""
+
+    def call_soon(
+        self, callback: Callable[[Unpack[Args]], object], *args: *Args, context: Context | None = None
+    ) -> asyncio.Handle:
+        """As of any loop; what belongs to a `VirtualProcess` runs only while that does."""
+        if (process := process_of(context)) is None:
+            return super().call_soon(callback, *args, context=context)
+        own = context or copy_context()
+        return super().call_soon(process.run, own, callback, args, context=own)
+
+    def call_at(
+        self, when: float, callback: Callable[[Unpack[Args]], object], *args: *Args, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """As of any loop; what belongs to a `VirtualProcess` runs only while that does."""
+        if (process := process_of(context)) is None:
+            return super().call_at(when, callback, *args, context=context)
+        own = context or copy_context()
+        return super().call_at(when, process.run, own, callback, args, context=own)
 
     def call_soon_threadsafe(
         self, callback: Callable[[Unpack[Args]], object], *args: *Args, context: Context | None = None
