@@ -15,12 +15,14 @@ from domain.site import PHASES, Charger, Evse
 from headroom.clock import WallClock, monotonic_s
 from proxy.network import LoopNetwork
 from proxy.protocol.desk import ChargerDesk
-from proxy.protocol.exchange import Call, Desk, Exchange, OwnCall, OwnOutcome
+from proxy.protocol.desks import Desk
+from proxy.protocol.exchange import Call, Exchange, OwnCall, OwnOutcome
+from proxy.protocol.interception import PassesAll
 from proxy.server import ChargerPlace, ProxyServer
 from proxy.settings import ProxySettings
 
 
-class Deaf:
+class Deaf(PassesAll):
     """A desk that listens to nothing: what is left is the relay."""
 
     def connected(self, now: datetime) -> list[OwnCall]:  # noqa: ARG002

@@ -1,9 +1,9 @@
 """One charger's pair of sockets around its relay: forward first, then think."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 import structlog
 
@@ -13,17 +13,19 @@ from domain.ids import ChargerId
 from domain.ports import Clock
 from proxy.afterthoughts import Afterthoughts
 from proxy.legs import Ending, Leg
-from proxy.protocol.effects import Counted, Effect, Instant, ToCharger, ToCsms
-from proxy.protocol.exchange import Call, Desk, Exchange, OwnCall, OwnOutcome
+from proxy.protocol.desks import Desk
+from proxy.protocol.effects import Asked, AskedReply, Counted, Effect, Instant, ToCharger, ToCsms
+from proxy.protocol.exchange import Call, Exchange, OwnCall, OwnOutcome
+from proxy.protocol.interception import Order, Release, Verdict, WakeUp
 from proxy.protocol.relay import Relay
 from proxy.settings import Counters
+from proxy.waking import Alarm
 
 _log = structlog.get_logger()
 
-_NO_CALLS: Final[list[OwnCall]] = []
 Thought = Call | Exchange | OwnOutcome
-_MOST_INJECTIONS = 256
-"""How many CALLs one occasion may bring forth: a desk that answers every outcome with a new CALL ends here."""
+_MOST_ORDERS = 256
+"""How many orders one occasion may bring forth: a desk that answers every outcome with a new CALL ends here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,9 @@ class Link:
         self._counters = around.counters
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._thoughts: list[Thought] = []
+        self._alarm = Alarm(around.clock, self._alarmed)
+        self._thoughts: deque[Thought] = deque()
+        self._pressing = False
         self._csms_paused = False
         self._replaced = False
         self._over = False
@@ -68,11 +72,13 @@ class Link:
         """Both sides have agreed: tell it, let the desk speak, and relay what has already come."""
         self._around.afterthoughts.run()  # an older link of this charger may have left some for its desk
         self._publish(ChargerConnected(self.charger, self.since, self.version))
+        orders: Sequence[Order] = ()
         try:
-            calls = self._desk.connected(self.since)
+            orders = self._desk.connected(self.since)
         except Exception:
-            calls = self._desk_failed("connected")
-        self._inject(calls)
+            self._desk_failed("connected")
+        self._obey(orders)
+        self._catch_up()
         for leg in (self._to_csms, self._to_charger):
             leg.bind(self)
 
@@ -84,12 +90,14 @@ class Link:
     def apply(self, command: ApplySetpoint) -> None:
         """Bring a limit to the charger when it is its turn."""
         self._catch_up()
+        orders: Sequence[Order] = ()
         try:
-            calls = self._desk.apply(command)
+            orders = self._desk.apply(command)
         except Exception as error:
-            calls = self._desk_failed("apply")
+            self._desk_failed("apply")
             self._publish(refused(command, self._around.clock, f"{type(error).__name__}: {error}"))
-        self._inject(calls)
+        self._obey(orders)
+        self._catch_up()
 
     def close(self, code: int, reason: str, *, replaced: bool = False) -> None:
         """Close both legs. A link that was replaced by a newer one says nothing of its end."""
@@ -118,17 +126,14 @@ class Link:
         around = self._around
         now = Instant(around.clock.now(), self._loop.time(), around.mono())
         relay = self._relay.from_charger if leg is self._to_charger else self._relay.from_csms
-        thoughts: list[Thought] = []
+        put_off = bool(self._thoughts)
         for raw in messages:
-            self._carry_out(relay(raw, now), thoughts)
+            self._carry_out(relay(raw, now))
         self._settle()
-        if not thoughts:
-            return
-        if not self._thoughts:
-            around.afterthoughts.add(self._catch_up)
-        self._thoughts += thoughts
-        if OwnOutcome in map(type, thoughts):
+        if self._pressing:
             self._catch_up()
+        elif self._thoughts and not put_off:
+            around.afterthoughts.add(self._catch_up)
 
     def leg_ended(self, leg: Leg, ending: Ending) -> None:
         """One side is gone: so is the pair."""
@@ -139,11 +144,10 @@ class Link:
         (self._to_csms if charger_left else self._to_charger).close(ending.code, ending.reason)
         if self._timer is not None:
             self._timer.cancel()
-        thoughts: list[Thought] = []
+        self._alarm.cancel()
         gone = self._relay.charger_gone if charger_left else self._relay.csms_gone
-        self._carry_out(gone(self._now()), thoughts)
+        self._carry_out(gone(self._now()))
         self._catch_up()
-        self._think(thoughts)
         side = "charger" if charger_left else "CSMS"
         why = f"{side}: {ending.reason or f'closed with {ending.code}'}"
         if not self._replaced:
@@ -168,26 +172,33 @@ class Link:
     def _now(self) -> Instant:
         return Instant(self._around.clock.now(), self._loop.time(), self._around.mono())
 
-    def _carry_out(self, effects: list[Effect], thoughts: list[Thought]) -> None:
-        """Write what is to be written; keep for later what is to be thought about."""
+    def _carry_out(self, effects: list[Effect]) -> None:
+        """Write what is to be written; keep for later what is to be thought about; ask the desk where it intercepts."""
         counters = self._counters
-        for effect in effects:
-            if isinstance(effect, ToCsms):
-                if self._to_csms.send(effect.raw):
-                    counters.to_csms += 1
-                else:
+        for effect in effects:  # grows where the desk is asked
+            if type(effect) is ToCsms:
+                if not self._to_csms.send(effect.raw):
                     counters.dropped += 1
-            elif isinstance(effect, ToCharger):
+                elif effect.ours:
+                    counters.injected_up += 1
+                else:
+                    counters.to_csms += 1
+            elif type(effect) is ToCharger:
                 if not self._to_charger.send(effect.raw):
                     counters.dropped += 1
                 elif effect.ours:
                     counters.injected += 1
                 else:
                     counters.to_charger += 1
-            elif isinstance(effect, Counted):
+            elif type(effect) is Counted:
                 counters.add(effect.kind)
+            elif isinstance(effect, Asked | AskedReply):
+                place = next(place for place, other in enumerate(effects, 1) if other is effect)
+                effects[place:place] = self._intercept(effect)
             else:
-                thoughts.append(effect)
+                assert isinstance(effect, Call | Exchange | OwnOutcome)
+                self._thoughts.append(effect)
+                self._pressing |= type(effect) is OwnOutcome
 
     def _settle(self) -> None:
         """Hand what was written to the sockets, and wake when time is to do something."""
@@ -207,58 +218,102 @@ class Link:
 
     def _tick(self) -> None:
         self._timer = None
-        thoughts: list[Thought] = []
         self._catch_up()
-        self._carry_out(self._relay.tick(self._now()), thoughts)
+        self._carry_out(self._relay.tick(self._now()))
         self._settle()
-        self._think(thoughts)
+        self._catch_up()
 
-    def _inject(self, calls: Iterable[OwnCall]) -> None:
-        thoughts: list[Thought] = []
-        for call in calls:
-            self._carry_out(self._relay.inject(call, self._now()), thoughts)
+    def _alarmed(self) -> None:
+        """An instant that the desk has asked for."""
+        if self._over:
+            return
+        self._catch_up()
+        said: Sequence[Event | Order] = ()
+        try:
+            said = self._desk.tick(self._around.clock.now())
+        except Exception:
+            self._desk_failed("tick")
+        self._obey(self._tell(said))
+        self._catch_up()
+
+    def _intercept(self, effect: Asked | AskedReply) -> list[Effect]:
+        """Ask the desk, which has to know all that came before."""
+        self._catch_up()
+        call = effect.call
+        if isinstance(effect, AskedReply):
+            instead = None
+            try:
+                instead = self._desk.on_reply(call, effect.ok, effect.payload)
+            except Exception:
+                self._desk_failed("on_reply")
+            return self._relay.pass_reply(effect, instead, self._now())
+        verdict: Verdict | None = None
+        orders: Sequence[Order] = ()
+        try:
+            verdict, orders = self._desk.on_intercepted(call)
+        except Exception:
+            self._desk_failed("on_intercepted")
+        self._obey(orders)
+        return self._relay.decide(call.origin, call.call_id, verdict, self._now())
+
+    def _obey(self, orders: Sequence[Order]) -> None:
+        """Carry out what the desk wants; what that tells is to be thought about by the caller."""
+        if not orders or self._over:
+            return
+        for order in orders:
+            if isinstance(order, OwnCall):
+                self._carry_out(self._relay.inject(order, self._now()))
+            elif isinstance(order, Release):
+                self._carry_out(self._relay.decide(order.side, order.call_id, order.verdict, self._now()))
+            else:
+                self._alarm.set(order.at)
         self._settle()
-        self._think(thoughts)
 
     def _catch_up(self) -> None:
-        """Think about what was put off."""
-        thoughts, self._thoughts = self._thoughts, []
-        self._think(thoughts)
-
-    def _think(self, thoughts: list[Thought]) -> None:
-        """Ask the desk about what has already been relayed; what it wants to send may bring more to think about."""
-        injections = 0
-        for thought in thoughts:  # grows on the way
-            events, calls = self._ask(thought)
-            for event in events:
-                self._publish(event)
-            if not calls or self._over:
-                continue
-            injections += len(calls)
-            if injections > _MOST_INJECTIONS:
+        """Tell the desk what has already been relayed; what it wants to send may bring more to tell."""
+        done = 0
+        thoughts = self._thoughts
+        while thoughts:  # grows on the way
+            orders = self._think(thoughts.popleft())
+            done += len(orders)
+            if done > _MOST_ORDERS:
                 self._desk_failed("endless")
-                continue
-            for call in calls:
-                self._carry_out(self._relay.inject(call, self._now()), thoughts)
-            self._settle()
+            else:
+                self._obey(orders)
+        self._pressing = False
 
-    def _ask(self, thought: Thought) -> tuple[list[Event], list[OwnCall]]:
+    def _think(self, thought: Thought) -> Sequence[Order]:
+        """Publish what the desk makes of a thought, and return what it wants."""
+        orders: Sequence[Order] = ()
+        said: Sequence[Event | Order] = ()
         try:
-            if isinstance(thought, Call):
-                return self._desk.on_call(thought), _NO_CALLS
-            if isinstance(thought, Exchange):
-                return self._desk.on_exchange(thought), _NO_CALLS
-            if thought.kind == "sent":
-                thought = replace(thought, mono_s=self._around.mono())
-            return self._desk.on_outcome(thought)
+            if type(thought) is Call:
+                said = self._desk.on_call(thought)
+            elif type(thought) is Exchange:
+                said = self._desk.on_exchange(thought)
+            else:
+                assert isinstance(thought, OwnOutcome)
+                if thought.kind == "sent":
+                    thought = replace(thought, mono_s=self._around.mono())
+                said, orders = self._desk.on_outcome(thought)
         except Exception:
-            return [], self._desk_failed(type(thought).__name__)
+            self._desk_failed(type(thought).__name__)
+        return [*self._tell(said), *orders] if said else orders
 
-    def _desk_failed(self, occasion: str) -> list[OwnCall]:
+    def _tell(self, said: Sequence[Event | Order]) -> list[Order]:
+        """Publish the events and return the orders."""
+        orders: list[Order] = []
+        for item in said:
+            if isinstance(item, OwnCall | Release | WakeUp):
+                orders.append(item)
+            else:
+                self._publish(item)
+        return orders
+
+    def _desk_failed(self, occasion: str) -> None:
         """The desk's faults are its own: counted and logged, and the relay goes on."""
         self._counters.desk_errors += 1
         _log.exception("desk_failed", charger=self.charger, occasion=occasion)
-        return []
 
     def _publish(self, event: Event) -> None:
         try:

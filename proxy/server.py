@@ -25,7 +25,7 @@ from proxy.csms_leg import CsmsLeg
 from proxy.legs import OpenLegs
 from proxy.link import Link, Surroundings, refused
 from proxy.network import Listener, Network
-from proxy.protocol.exchange import Desk
+from proxy.protocol.desks import Desk
 from proxy.protocol.relay import Relay
 from proxy.protocol.turns import OwnIds
 from proxy.settings import ASSUMED_VERSION, Counters, LinkStatus, ProxySettings
@@ -59,6 +59,7 @@ class _Known:
     version: OcppVersion
     desk: Desk
     own_ids: OwnIds
+    own_ids_up: OwnIds
 
 
 class ProxyServer:
@@ -234,15 +235,15 @@ class ProxyServer:
         version = self._version(csms.subprotocol, offered)
         known = self._known.get(charger.id)
         if known is None or known.version != version or known.charger != charger:
-            own_ids = known.own_ids if known is not None else OwnIds()
-            known = _Known(charger, version, self._make_desk(charger, version), own_ids)
+            ids = (known.own_ids, known.own_ids_up) if known is not None else (OwnIds(), OwnIds())
+            known = _Known(charger, version, self._make_desk(charger, version), *ids)
             self._known[charger.id] = known
         older = self._links.pop(charger.id, None)
         if older is not None:
             self.counters.replaced += 1
             older.close(GOING_AWAY, "replaced by a newer connection", replaced=True)
         leg.answer(answer)
-        relay = Relay(self._new_id, self._settings.relay, known.own_ids)
+        relay = Relay(self._new_id, self._settings.relay, known.own_ids, known.own_ids_up, known.desk.intercepts)
         link = Link(charger.id, version, (leg, csms), relay, known.desk, self._around)
         self._links[charger.id] = link
         self._entries[charger.id] = entry

@@ -8,7 +8,7 @@ from typing import Final
 from domain.events import OcppVersion
 from proxy.legs import LegSettings
 from proxy.protocol.effects import Count
-from proxy.protocol.relay import RelaySettings
+from proxy.protocol.turns import RelaySettings
 
 VERSIONS: Final[tuple[OcppVersion, ...]] = ("ocpp1.6", "ocpp2.0.1", "ocpp2.1")
 ASSUMED_VERSION: Final[OcppVersion] = "ocpp1.6"
@@ -38,12 +38,14 @@ class ProxySettings:
 
 @dataclass(slots=True)
 class Counters:
-    """Since the start. `to_csms` and `to_charger` count relayed messages, `injected` our own.
+    """Since the start. `to_csms` and `to_charger` count relayed messages, `injected` our own to chargers and
+    `injected_up` to the CSMS.
 
     Of the relay: `malformed` and `unknown_type` messages (relayed all the same), `unmatched` replies (relayed),
     `swallowed` replies to us, `timed_out` CALLs of ours, `gave_up` lines of a peer whose reply did not come,
     `bounced` CALLs of ours that were sent again, `overflow` frames sent out of turn, `dropped` ones that waited when
-    their pair ended, and those lost to a closing socket.
+    their pair ended, and those lost to a closing socket. Of intercepted messages: `answered` by us,
+    `rewritten`, `undecided` ones that went on unchanged because their time was over, `refused` because too much waited.
     Of the handshake: `connected`, `replaced` by a newer socket, `unknown_identity`, `no_common_version`,
     `refused_by_csms`, `csms_unreachable`.
     """
@@ -51,6 +53,7 @@ class Counters:
     to_csms: int = 0
     to_charger: int = 0
     injected: int = 0
+    injected_up: int = 0
     malformed: int = 0
     unknown_type: int = 0
     unmatched: int = 0
@@ -60,6 +63,10 @@ class Counters:
     bounced: int = 0
     overflow: int = 0
     dropped: int = 0
+    answered: int = 0
+    rewritten: int = 0
+    undecided: int = 0
+    refused: int = 0
     desk_errors: int = 0
     connected: int = 0
     replaced: int = 0

@@ -12,6 +12,7 @@ from proxy.protocol.charger_clock import ChargerClock
 from proxy.protocol.csms_profiles import CsmsProfiles
 from proxy.protocol.dialects import dialect_of
 from proxy.protocol.exchange import Call, Exchange, OwnCall, OwnOutcome, Side
+from proxy.protocol.interception import PassesAll
 from proxy.protocol.profiles import Profiles
 from proxy.protocol.reading import OfExchange, of_exchange
 from proxy.protocol.tolerant import Json, as_int, as_object, as_objects, read_object
@@ -20,7 +21,7 @@ from proxy.protocol.translate16 import Translator16
 from proxy.protocol.translate201 import Translator201
 
 
-class ChargerDesk:
+class ChargerDesk(PassesAll):
     """The glue of translator, CSMS profiles and own profiles for one charger, across its reconnects (a `Desk`).
 
     `new_token` gives unique tokens for own calls. `transactions` are the sessions known to run, per connector;

@@ -28,6 +28,10 @@ class Count(StrEnum):
     BOUNCED = "bounced"
     OVERFLOW = "overflow"
     DROPPED = "dropped"
+    ANSWERED = "answered"
+    REWRITTEN = "rewritten"
+    UNDECIDED = "undecided"
+    REFUSED = "refused"
 
 
 class ToCharger(msgspec.Struct, frozen=True, gc=False):
@@ -38,9 +42,25 @@ class ToCharger(msgspec.Struct, frozen=True, gc=False):
 
 
 class ToCsms(msgspec.Struct, frozen=True, gc=False):
-    """Write these bytes to the CSMS as one message."""
+    """Write these bytes to the CSMS as one message; `ours` as for `ToCharger`."""
 
     raw: bytes
+    ours: bool = False
+
+
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """It is the turn of a CALL of an intercepted action: `Relay.decide` has to say what becomes of it."""
+
+    call: Call
+
+
+class AskedReply(msgspec.Struct, frozen=True, gc=False):
+    """The reply to a CALL of an intercepted action has come: `Relay.pass_reply` lets it go, perhaps changed."""
+
+    call: Call
+    raw: bytes
+    ok: bool
+    payload: bytes
 
 
 class Counted(msgspec.Struct, frozen=True, gc=False):
@@ -49,4 +69,4 @@ class Counted(msgspec.Struct, frozen=True, gc=False):
     kind: Count
 
 
-Effect = ToCharger | ToCsms | Call | Exchange | OwnOutcome | Counted
+Effect = ToCharger | ToCsms | Call | Exchange | OwnOutcome | Counted | Asked | AskedReply

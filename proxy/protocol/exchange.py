@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Literal
 
 import msgspec
-
-from domain.commands import ApplySetpoint
-from domain.events import Event
+from msgspec import Raw
 
 
 class Side(StrEnum):
@@ -20,7 +18,9 @@ class Side(StrEnum):
 
 
 class Call(msgspec.Struct, frozen=True, gc=False):
-    """A CALL (or a 2.1 SEND) that was forwarded. `payload` is the raw JSON text of its payload, undecoded."""
+    """A CALL (or a 2.1 SEND) that was forwarded, or answered by us. `payload` is the raw JSON text of its payload,
+    undecoded, as its sender wrote it, also where it went on rewritten.
+    """
 
     origin: Side
     call_id: str
@@ -30,9 +30,10 @@ class Call(msgspec.Struct, frozen=True, gc=False):
 
 
 class Exchange(msgspec.Struct, frozen=True, gc=False):
-    """A CALL and the reply that was forwarded for it.
+    """A CALL and the reply that was forwarded for it, or given by us.
 
-    `reply` is the raw JSON of the result's payload, or of the error's code, description and details as an array.
+    `reply` is the raw JSON of the result's payload, or of the error's code, description and details as an array,
+    as the peer wrote it, also where it went on changed.
     `relayed_mono_s` is when the reply was handed to the socket, on the shell's monotonic clock.
     """
 
@@ -45,16 +46,18 @@ class Exchange(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class OwnCall:
-    """A CALL that we inject towards the charger. `slot` coalesces: a waiting call of the same slot is replaced.
+    """A CALL that we inject. `slot` coalesces: a waiting call of the same slot (and direction) is replaced.
 
-    `urgent` goes before the CSMS's waiting CALLs, otherwise after. `token` is ours to recognise the outcome.
+    `urgent` goes before the peer's waiting CALLs, otherwise after. `token` is ours to recognise the outcome.
+    `towards` the charger, or in the charger's name towards the CSMS.
     """
 
     action: str
-    payload: Mapping[str, object]
+    payload: Mapping[str, object] | Raw
     slot: str
     token: str
     urgent: bool = False
+    towards: Side = Side.CHARGER
 
 
 OutcomeKind = Literal["sent", "result", "error", "timeout", "lost", "superseded"]
@@ -72,31 +75,3 @@ class OwnOutcome:
     at: datetime
     payload: bytes = b""
     mono_s: float | None = None
-
-
-class Desk(Protocol):
-    """What thinks about one charger, across its reconnects: told of everything after it was relayed.
-
-    Pure and synchronous. Whatever it raises is counted by the link and never touches a relayed frame; the events and
-    calls of that one step are then lost.
-    """
-
-    def connected(self, now: datetime) -> list[OwnCall]:
-        """A new socket is relayed: what to inject first. What was in flight on an older socket is lost."""
-        ...
-
-    def on_call(self, call: Call) -> list[Event]:
-        """A CALL or SEND was forwarded, in either direction."""
-        ...
-
-    def on_exchange(self, exchange: Exchange) -> list[Event]:
-        """A CALL's reply was forwarded."""
-        ...
-
-    def apply(self, command: ApplySetpoint) -> list[OwnCall]:
-        """Turn a wanted limit into what to inject."""
-        ...
-
-    def on_outcome(self, outcome: OwnOutcome) -> tuple[list[Event], list[OwnCall]]:
-        """An injected CALL was sent, answered or given up: what that means, and what to inject next."""
-        ...

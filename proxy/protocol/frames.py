@@ -139,9 +139,34 @@ def _read_head(text: bytes, *, well_formed: bool) -> Unreadable:
     )
 
 
-def call_frame(call_id: str, action: str, payload: Mapping[str, object]) -> bytes:
+def call_frame(call_id: str, action: str, payload: Mapping[str, object] | Raw) -> bytes:
     """A CALL of our own as the bytes to send."""
     return msgspec.json.encode((2, call_id, action, payload), enc_hook=_as_plain)
+
+
+def result_frame(call: bytes, payload: bytes) -> bytes:
+    """The CALLRESULT for a readable CALL, with the id as its sender wrote it. `payload` is raw JSON."""
+    return _like(call, b"[3,%b,%b]" % (_elements(call)[1], payload))
+
+
+def error_frame(call: bytes, words: bytes) -> bytes:
+    """The CALLERROR for a readable CALL. `words` is the raw JSON of [code, description, details]."""
+    return _like(call, b"[4,%b,%b" % (_elements(call)[1], words.lstrip()[1:]))
+
+
+def with_payload(frame: bytes, payload: bytes) -> bytes:
+    """A readable CALL or CALLRESULT with another payload (raw JSON); the rest stays as it was written."""
+    elements = _elements(frame)
+    kept = elements[: 3 if bytes(elements[0]).strip() == b"2" else 2]
+    return _like(frame, b"[%b]" % b",".join((*kept, payload)))
+
+
+def _elements(raw: bytes) -> list[Raw]:
+    return _ELEMENTS.decode(raw.removeprefix(_BYTE_ORDER_MARK))
+
+
+def _like(original: bytes, frame: bytes) -> bytes:
+    return Binary(frame) if type(original) is Binary else frame
 
 
 def _as_plain(value: object) -> object:

@@ -1,13 +1,16 @@
 """What the proxy changes or answers itself: the relay asks before it passes on an action that is intercepted.
 
-Everything else is forwarded first and thought about later. Who intercepts is asked at the moment when the frame would
-go, in the order of the frames; a verdict of None lets the frame pass as it is, byte for byte.
+Everything else is forwarded first and thought about later. Who intercepts is asked at the moment when the CALL would
+go, in the order of the frames and after everything that came before it was thought about; a verdict of None lets it
+pass as it is, byte for byte.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
-from proxy.protocol.exchange import Call, Side
+from proxy.protocol.exchange import Call, OwnCall, Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,34 +32,71 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """Goes nowhere yet: a `Release` with the same side and id says later what becomes of it. Its sender's line stays
-    taken meanwhile; our own CALLs to the other side go on. It is let pass after the sender's own time-out.
+    """Goes nowhere yet: a `Release` with the same side and id says later what becomes of it. Its sender's further
+    CALLs wait behind it; our own CALLs go on. It is let pass unchanged after the sender's own time-out.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What becomes of a CALL that waits; None lets it pass unchanged."""
+    """What becomes of a CALL that waits; None lets it pass unchanged. One that waits no more is left alone."""
 
     side: Side
     call_id: str
-    verdict: "Rewritten | Answered | None"
+    verdict: Rewritten | Answered | None
+
+
+@dataclass(frozen=True, slots=True)
+class WakeUp:
+    """Call `Desk.tick` at this instant or soon after, once."""
+
+    at: datetime
 
 
 Verdict = Rewritten | Answered | Waits
+Order = OwnCall | Release | WakeUp
+"""What a desk wants done: inject a CALL, let go a CALL that waits, be woken."""
 
 
 class Interceptor(Protocol):
-    """Decides about frames of intercepted actions before they go. Pure and quick; what it raises lets the frame pass."""
+    """Decides about CALLs of intercepted actions before they go, and about the replies to them. Pure and quick; what
+    it raises is counted and lets the frame pass unchanged.
+    """
 
     def intercepts(self, side: Side, action: str) -> bool:
-        """Whether `on_call` and `on_reply` want CALLs of this action from this side, and the replies to them."""
+        """Whether `on_intercepted` and `on_reply` are asked about CALLs of this action from this side. Asked for every
+        CALL and reply that passes: a look into a set.
+        """
         ...
 
-    def on_call(self, call: Call) -> Verdict | None:
-        """A CALL (or SEND) is about to be forwarded."""
+    def on_intercepted(self, call: Call) -> tuple[Verdict | None, Sequence[Order]]:
+        """A CALL is about to be forwarded. The orders are carried out before the verdict: an urgent CALL of ours goes
+        before the one that is asked about.
+        """
         ...
 
-    def on_reply(self, call: Call, ok: bool, payload: bytes) -> bytes | None:
-        """The reply to a CALL of an intercepted action is about to be forwarded: the payload to send instead."""
+    def on_reply(self, call: Call, ok: bool, payload: bytes) -> Answered | None:
+        """The reply to such a CALL is about to be forwarded: what to send instead, or None. `call` and `payload` are
+        as their senders wrote them (`payload` as `Exchange.reply`). `Desk.on_exchange` follows, with the same.
+        """
         ...
+
+
+class PassesAll:
+    """An `Interceptor` that wants nothing: the base of desks that only listen."""
+
+    def intercepts(self, side: Side, action: str) -> bool:  # noqa: ARG002 (the protocol's)
+        """Nothing."""
+        return False
+
+    def on_intercepted(self, call: Call) -> tuple[Verdict | None, Sequence[Order]]:  # noqa: ARG002 (the protocol's)
+        """Let it pass."""
+        return None, ()
+
+    def on_reply(self, call: Call, ok: bool, payload: bytes) -> Answered | None:  # noqa: ARG002 (the protocol's)
+        """Let it pass."""
+        return None
+
+    def tick(self, now: datetime) -> Sequence[Order]:  # noqa: ARG002 (the `Desk` protocol's)
+        """Nothing was asked for."""
+        return ()

@@ -1,6 +1,7 @@
 """Whose turn it is on a line: one CALL in flight per direction, and what waits for it."""
 
 from collections import deque
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -13,34 +14,61 @@ _ANSWERABLE: Final = 64
 _OWN_IDS: Final = 512
 
 
-class OwnIds:
-    """The ids of the newest CALLs that we sent to one charger, across its reconnects.
+@dataclass(frozen=True, slots=True)
+class RelaySettings:
+    """Time-outs and bounds of one relay.
 
-    A reply with such an id is ours whenever it comes: it never reaches the CSMS [OCPP 2.0.1 part 4, 6.4]. Bounded by
-    count: with one CALL in flight and a time-out of 10 s, the id of a CALL that went unanswered is kept for 85
-    minutes at least.
+    `charger_call_s` and `csms_call_s`: how long an unanswered CALL of that peer holds its line. 30 s is OCPP's own
+    suggestion for a sender's time-out [2.0.1 part 2, 3.2]: a charger that obeys it has given up by then. CSMSs wait
+    longer for slow chargers. `own_call_s` and `own_call_up_s`: how long ours wait for a charger and for a CSMS.
     """
 
-    __slots__ = ("_ids",)
+    own_call_s: float = 10.0
+    own_call_up_s: float = 30.0
+    charger_call_s: float = 30.0
+    csms_call_s: float = 60.0
+    retry_s: float = 1.0
+    max_waiting_frames: int = 1024
+    max_waiting_bytes: int = 4 * 2**20
+    max_own_waiting: int = 64
+
+
+class OwnIds:
+    """The ids of the newest CALLs that we sent to one peer, across its reconnects.
+
+    A reply with such an id is ours whenever it comes: it never reaches the other side [OCPP 2.0.1 part 4, 6.4].
+    Bounded by count: with one CALL in flight and a time-out of 10 s, the id of a CALL that went unanswered is kept for
+    85 minutes at least. `known` is for reading.
+    """
+
+    __slots__ = ("known",)
 
     def __init__(self) -> None:
-        self._ids: dict[str, None] = {}
-
-    def __contains__(self, call_id: str) -> bool:
-        return call_id in self._ids
+        self.known: dict[str, None] = {}
 
     def add(self, call_id: str) -> None:
         """Remember an id; the oldest goes when there are too many."""
-        self._ids[call_id] = None
-        if len(self._ids) > _OWN_IDS:
-            del self._ids[next(iter(self._ids))]
+        self.known[call_id] = None
+        if len(self.known) > _OWN_IDS:
+            del self.known[next(iter(self.known))]
 
 
 class Waiting(msgspec.Struct, frozen=True, gc=False):
-    """A frame of a peer that waits, with its envelope."""
+    """A frame of a peer that waits, with its envelope. `decided` is a CALL as its sender wrote it that was intercepted
+    and may go now, as `raw` says.
+    """
 
     raw: bytes
     frame: Frame
+    decided: Call | None = None
+
+
+class Asking(msgspec.Struct, gc=False):
+    """A CALL at the head of its queue that is asked about; `waits` once the answer is to wait."""
+
+    call: Call
+    until_s: float
+    waits: bool = False
 
 
 class Line:
@@ -48,29 +76,48 @@ class Line:
 
     `holder` is the peer's CALL that is in flight, until its reply or `held_until_s`. A CALL waits for the line; what
     needs no line (a SEND, a frame that cannot be read) waits only behind CALLs that wait already, so that a peer's
-    frames never change places. Replies are not on the line at all.
+    frames never change places. Replies are not on the line at all. While `asked` is set it is about the head;
+    `watched` are the ids of intercepted CALLs among `answerable`.
     """
 
-    __slots__ = ("_bytes", "_max_bytes", "_max_frames", "answerable", "held_until_s", "holder", "queue")
+    __slots__ = (
+        "_bytes",
+        "_max_bytes",
+        "_max_frames",
+        "answerable",
+        "asked",
+        "held_until_s",
+        "holder",
+        "queue",
+        "watched",
+    )
 
     def __init__(self, max_frames: int, max_bytes: int) -> None:
         self.holder: Call | None = None
         self.held_until_s = 0.0
+        self.asked: Asking | None = None
         self.queue: deque[Waiting] = deque()
         self.answerable: dict[str, Call] = {}
+        self.watched: set[str] = set()
         self._bytes = 0
         self._max_frames = max_frames
         self._max_bytes = max_bytes
 
-    def enqueue(self, raw: bytes, frame: Frame) -> None:
+    def enqueue(self, waiting: Waiting) -> None:
         """Let a frame wait."""
-        self.queue.append(Waiting(raw, frame))
-        self._bytes += len(raw)
+        self.queue.append(waiting)
+        self._bytes += len(waiting.raw)
+
+    def put_back(self, waiting: Waiting) -> None:
+        """Let a frame wait before all others."""
+        self.queue.appendleft(waiting)
+        self._bytes += len(waiting.raw)
 
     def dequeue(self) -> Waiting:
-        """Take the frame that waits longest; IndexError if none does."""
+        """Take the frame that waits longest; IndexError if none does. What was asked about it is void."""
         waiting = self.queue.popleft()
         self._bytes -= len(waiting.raw)
+        self.asked = None
         return waiting
 
     @property
@@ -94,16 +141,24 @@ class Line:
         answerable = self.answerable
         answerable[call.call_id] = call
         if len(answerable) > _ANSWERABLE:
-            del answerable[next(iter(answerable))]
+            oldest = next(iter(answerable))
+            del answerable[oldest]
+            self.watched.discard(oldest)
+
+    def drop_waiting(self) -> int:
+        """Forget what waits; returns how many frames that were."""
+        dropped = len(self.queue)
+        self.queue.clear()
+        self.asked = None
+        self._bytes = 0
+        return dropped
 
     def clear(self) -> int:
         """Forget everything; returns how many frames waited."""
-        dropped = len(self.queue)
-        self.queue.clear()
-        self._bytes = 0
         self.holder = None
         self.answerable.clear()
-        return dropped
+        self.watched.clear()
+        return self.drop_waiting()
 
 
 class OwnInFlight(msgspec.Struct, frozen=True, gc=False):
@@ -116,7 +171,7 @@ class OwnInFlight(msgspec.Struct, frozen=True, gc=False):
 
 
 class OwnWaiting(msgspec.Struct, frozen=True, gc=False):
-    """Our own CALL before it is on the wire. One that a charger bounced waits until `not_before_s`."""
+    """Our own CALL before it is on the wire. One that a peer bounced waits until `not_before_s`."""
 
     call: OwnCall
     not_before_s: float = 0.0
@@ -124,7 +179,7 @@ class OwnWaiting(msgspec.Struct, frozen=True, gc=False):
 
 
 class OwnQueue:
-    """Our own CALLs that wait for the line to a charger: one per slot, urgent ones first, else in order."""
+    """Our own CALLs that wait for the line to a peer: one per slot, urgent ones first, else in order."""
 
     __slots__ = ("by_slot",)
 

@@ -16,6 +16,7 @@ from domain.ids import ChargerId, DecisionId, EvseId, FeederId
 from domain.site import PHASES, Charger, Evse
 from proxy.network import LoopNetwork
 from proxy.protocol.exchange import Call, Exchange, OwnCall, OwnOutcome
+from proxy.protocol.interception import PassesAll
 from proxy.server import ChargerPlace, ProxyServer
 from proxy.settings import ProxySettings
 
@@ -33,7 +34,7 @@ class LoopClock:
         await asyncio.sleep(seconds)
 
 
-class Notebook:
+class Notebook(PassesAll):
     """A desk that writes everything down and turns each command into one CALL."""
 
     def __init__(self) -> None:

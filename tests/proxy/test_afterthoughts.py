@@ -11,6 +11,7 @@ from proxy.afterthoughts import Afterthoughts
 from proxy.legs import Ending, Leg
 from proxy.link import Link, Surroundings
 from proxy.protocol.exchange import Call, Exchange, OwnOutcome
+from proxy.protocol.interception import PassesAll
 from proxy.protocol.relay import Relay
 from proxy.settings import Counters
 
@@ -43,7 +44,7 @@ async def test_work_that_fails_takes_no_other_with_it():
     assert [type(failure) for failure in failures] == [IndexError]
 
 
-class Diary:
+class Diary(PassesAll):
     """A link between two legs and a desk that all write into one list."""
 
     def __init__(self, afterthoughts: Afterthoughts) -> None:

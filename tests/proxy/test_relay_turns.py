@@ -7,7 +7,8 @@ import pytest
 from proxy.protocol.effects import Count, Counted, Instant, ToCharger, ToCsms
 from proxy.protocol.exchange import Call, Exchange, OwnCall, OwnOutcome, Side
 from proxy.protocol.frames import Binary
-from proxy.protocol.relay import Relay, RelaySettings
+from proxy.protocol.relay import Relay
+from proxy.protocol.turns import RelaySettings
 from proxy.settings import Counters
 
 EPOCH = datetime(2026, 3, 1, tzinfo=UTC)

@@ -14,7 +14,7 @@ from websockets.utils import accept_key
 from domain.events import ChargerConnected, ChargerDisconnected, SetpointRefused
 from proxy.legs import LegSettings
 from proxy.protocol.exchange import OwnCall
-from proxy.protocol.relay import RelaySettings
+from proxy.protocol.turns import RelaySettings
 from proxy.settings import ProxySettings
 
 
