@@ -26,7 +26,7 @@ class Quirks:
         timed: False: it takes only relative schedules, so it keeps no dead-man step.
         tx_profile, group_cap, fallback: False: it refused a TxProfile, a cap beside the connectors' profiles, the
             profile at level 0 under ours.
-        proven: purposes that it has accepted on this rung, as OCPP 2 names them.
+        proven: purposes that it has accepted on this rung ("station cap", "default profile", "transaction profile").
         unit: in which limits are written to it.
     What it says of itself:
         max_level: its highest stack level.

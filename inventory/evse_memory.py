@@ -9,11 +9,12 @@ from datetime import datetime
 from domain.ids import EvseId
 from domain.ledger import LedgerEntry
 from domain.metering import EvseSample
-from domain.quirks import Quirks
+from domain.quirks import AfterZero, Quirks
 from domain.session import EvseState, Session
 from domain.site import Evse, Site
 from domain.snapshot import EvseView
 from inventory.appetite import DRAWING_A, Appetite
+from inventory.awakening import Awakening
 from inventory.energy import EnergyCounter, power_per_ampere_w
 from inventory.records import ChargerFacts, ConnectorFacts, SetpointFacts
 
@@ -69,6 +70,7 @@ class EvseMemory:
     per_ampere_w: float
     ledger: LedgerEntry
     appetite: Appetite
+    awakening: Awakening
     plug: ConnectorFacts
     setpoint: SetpointFacts
     session: Session | None = None
@@ -81,6 +83,8 @@ class EvseMemory:
     ledger_known: bool = False
     vacant_since: datetime | None = None
     csms_limit_a: float | None = None
+    shown_after_zero: AfterZero | None = None
+    """What of `awakening` is already in the quirk record."""
     _acknowledged_a: float = math.inf
 
     @classmethod
@@ -91,6 +95,7 @@ class EvseMemory:
             per_ampere_w=power_per_ampere_w(site, evse),
             ledger=LedgerEntry(limit_a=evse.max_a, upper_a=evse.max_a),
             appetite=Appetite(evse.min_a, evse.max_a, evse.response_s, offer_a=evse.max_a),
+            awakening=Awakening(evse.min_a, evse.response_s),
             plug=ConnectorFacts(evse.charger, evse.connector),
             setpoint=SetpointFacts(evse.id),
             _acknowledged_a=evse.max_a,
@@ -119,6 +124,7 @@ class EvseMemory:
             self.per_ampere_w, self.evse.max_a, session.started_at, session.meter_start_wh, session.energy_wh
         )
         self.appetite.another_car()
+        self.awakening.another_car()
         if session.full_since is not None:
             self.appetite.remember_full(session.full_since)
         # Which comes first, the status or the transaction, differs from charger to charger.
@@ -131,6 +137,7 @@ class EvseMemory:
             return None
         self.session = self.counter = self.vacant_since = None
         self.appetite.another_car()
+        self.awakening.another_car()
         return dataclasses.replace(session, ended_at=max(at, session.started_at))
 
     def present(self) -> Session | None:
@@ -148,6 +155,8 @@ class EvseMemory:
         acknowledged_at = entry.acknowledged_at or entry.settled_at
         if acknowledged_at is not None:
             self._acknowledged_a = entry.limit_a
+            if self.session is not None:
+                self.awakening.told(entry.limit_a, acknowledged_at)
         self.ledger = entry
         self.ledger_known = True
         self.refresh_offer(acknowledged_at or entry.sent_at)
@@ -178,6 +187,8 @@ class EvseMemory:
             self.vacant_since = sample.received_at
         if self.session is not None:
             self.appetite.sample(sample, self.samples, self.plug.state)
+            if sample.current_a is not None:
+                self.awakening.sample(sample.current_a, sample.received_at)
 
     def is_own(self, transaction_id: str | None) -> bool:
         """Whether a message belongs to the open session, as far as it says."""
@@ -204,6 +215,7 @@ class EvseMemory:
             self.csms_limit_a,
             self.appetite.seen_max_a(now) if self.session is not None else None,
             self.samples[-1] if self.samples else None,
+            stays_paused_since=self.awakening.stuck_since,
             quirks=quirks,
         )
 

@@ -219,6 +219,7 @@ class Hearing:
         for memory in self.evses.values():
             if memory.session is None:
                 continue
+            memory.awakening.settle(memory.plug.state, now)
             since = memory.vacant_since
             if since is not None and memory.vacant(now):
                 found += self.sessions.lapse(memory, since)

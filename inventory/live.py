@@ -11,11 +11,12 @@ from domain.errors import UnknownIdError
 from domain.ids import ChargerId, EvseId, FeederId, MeterId
 from domain.ledger import LedgerEntry
 from domain.metering import EvseSample, MeterReading
-from domain.quirks import Model
+from domain.quirks import Model, Quirks
 from domain.session import Session
 from domain.setpoint import Decision
-from domain.site import Site
+from domain.site import Evse, Site
 from domain.snapshot import EvseView, FeederView, SiteSnapshot, TemporaryLimit
+from inventory.appetite import DRAWING_A
 from inventory.evse_memory import EvseMemory
 from inventory.hearing import Hearing
 from inventory.meters import MeterBook
@@ -68,7 +69,39 @@ class LiveState:
         if not known:
             self.ignored[type(event).__name__] += 1
         self._unwritten += found
+        if isinstance(event, e.SetpointIgnored | e.SetpointConfirmed) and event.by == "meter" and known:
+            self._learn_obedience(event)
+        self._learn_awakenings(now)
         return self._drain()
+
+    def asleep(self, evse: EvseId, now: datetime) -> bool:
+        """Whether its car has current on offer again after a pause and does not come back: a wake-up is due, once."""
+        return self._memory(evse).awakening.asleep(now)
+
+    def woken(self, evse: EvseId) -> None:
+        """The wake-up of this pause is made."""
+        self._memory(evse).awakening.wake()
+
+    def _learn(self, evse: Evse, at: datetime, shown: Quirks) -> None:
+        model = self.quirks.model_of(evse.charger)
+        self._unwritten += self.quirks.learn(e.QuirksLearned(evse.charger, at, shown, model))
+
+    def _learn_obedience(self, event: e.SetpointIgnored | e.SetpointConfirmed) -> None:
+        """One draw above its limit is remembered; obedience is only what a car that draws has shown."""
+        evse = self.site.evse(event.evse)
+        if isinstance(event, e.SetpointIgnored):
+            self._learn(evse, event.at, Quirks(obeys=False))
+        elif self.quirks.of_charger(evse.charger).obeys is None:
+            drawn_a = self._memory(evse.id).ledger.measured_a or 0.0
+            if drawn_a > DRAWING_A and event.limit_a < evse.max_a:
+                self._learn(evse, event.at, Quirks(obeys=True))
+
+    def _learn_awakenings(self, now: datetime) -> None:
+        for memory in self._heard.evses.values():
+            learned = memory.awakening.learned
+            if learned is not None and learned != memory.shown_after_zero:
+                memory.shown_after_zero = learned
+                self._learn(memory.evse, now, Quirks(after_zero=learned))
 
     def set_ledger(self, evse: EvseId, entry: LedgerEntry) -> Records:
         """Takes the limits that may be in force at an EVSE. Store the records durably before an increase is sent.
@@ -164,6 +197,7 @@ class LiveState:
         come with the next method that returns any.
         """
         self._unwritten += self._heard.advance(now)
+        self._learn_awakenings(now)
         chargers = self._heard.chargers
         return SiteSnapshot(
             site=self.site,
