@@ -132,7 +132,9 @@ def markdown(found: Findings) -> str:
     lines += [f"- {text}" for text in found.method]
     lines += ["", "## Definitions", "", *(f"- {text}" for text in found.definitions)]
     lines += ["", "## Claims of the source", ""]
-    lines += _grid(("claim", "verdict", "our numbers"), [(c.text, f"**{c.verdict}**", c.evidence) for c in found.claims])
+    lines += _grid(
+        ("claim", "verdict", "our numbers"), [(c.text, f"**{c.verdict}**", c.evidence) for c in found.claims]
+    )
     lines += ["", "## The source's numbers beside ours", ""]
     head = ("quantity", "in the source", "source", "ours", "where and why they differ")
     lines += _grid(head, [(b.what, b.where, b.source, b.ours, b.why) for b in found.beside])
