@@ -9,10 +9,15 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+from proxy.allowance import Allowance
+from proxy.certificates import PeerCertificate
+from proxy.entrance import Visitor, address_of
 from proxy.legs import LOGGER, Leg, LegSettings, OpenLegs
 
 _END_OF_HEAD: Final = b"\r\n\r\n"
 _MAX_HEAD: Final = 64 * 1024
+_LONGEST_PAUSE_S: Final = 5.0
+"""How long a charger that says too much is not heard at a stretch: it is not taken for dead meanwhile."""
 
 
 class ChargerLeg(Leg):
@@ -26,6 +31,10 @@ class ChargerLeg(Leg):
         handshake_s: float,
     ) -> None:
         self.offered: tuple[str, ...] = ()
+        self.visitor = Visitor()
+        self.pauses = 0
+        """How often it had said too much."""
+        self._allowance: Allowance | None = None
 
         def note_offer(_server: ServerProtocol, offered: Sequence[Subprotocol]) -> None:
             self.offered = tuple(offered)
@@ -70,6 +79,7 @@ class ChargerLeg(Leg):
     def _head_received(self, head: Request | Response) -> None:
         assert isinstance(head, Request)
         self._has_request = True
+        self.visitor = self._visitor(head)
         # `accept` looks at the request before anything is dialled: a plain HTTP request goes no further.
         answer = self._server.accept(head)
         if answer.status_code == 101:
@@ -93,6 +103,46 @@ class ChargerLeg(Leg):
         held, self._head = bytes(self._head), bytearray()
         if held and not self._transport.is_closing():
             super().data_received(held)
+
+    def limit(self, per_s: float, burst: int) -> None:
+        """From now on it may say so much: what exceeds that waits in its own hands, and none of it is lost."""
+        self._allowance = Allowance(per_s, burst, self._time)
+
+    def _hand_on(self, messages: list[bytes]) -> None:
+        super()._hand_on(messages)
+        if self._allowance is None or self._transport.is_closing():
+            return
+        if (pause_s := self._allowance.spend(len(messages))) > 0.0:
+            self.pauses += 1
+            self.pause_reading()
+            self._hear_again_in(pause_s)
+
+    def _hear_again_in(self, pause_s: float) -> None:
+        self.heard_s = self._time()
+        stretch_s = min(pause_s, _LONGEST_PAUSE_S)
+        self._cancel("pause")
+        self._timers["pause"] = self._loop.call_later(stretch_s, self._hear_again, pause_s - stretch_s)
+
+    def _hear_again(self, pause_s: float) -> None:
+        if self._transport.is_closing():
+            return
+        if pause_s > 0.0:
+            self._hear_again_in(pause_s)
+        else:
+            self.heard_s = self._time()
+            self.resume_reading()
+
+    def _visitor(self, request: Request) -> Visitor:
+        tls = self._transport.get_extra_info("ssl_object")
+        der = tls.getpeercert(True) if tls is not None else None
+        certificate = PeerCertificate.from_der(der) if der else None
+        return Visitor(
+            address=address_of(self._transport.get_extra_info("peername")),
+            encrypted=tls is not None,
+            certificate=certificate,
+            unreadable=bool(der) and certificate is None,
+            authorization=tuple(request.headers.get_all("Authorization")),
+        )
 
     def _websocket_closing(self) -> None:
         if self._server.state not in (State.CONNECTING, State.OPEN) or self._server.handshake_exc or self._refused:

@@ -152,10 +152,7 @@ class Leg(asyncio.Protocol):
             elif not odd or self._websocket.state is State.OPEN:
                 messages.append(piece)
         if messages:
-            if self._owner is not None:
-                self._owner.leg_said(self, messages)
-            else:
-                self._early += messages
+            self._hand_on(messages)
         if odd:
             self.flush()
             if self._websocket.state is not State.OPEN:
@@ -279,6 +276,13 @@ class Leg(asyncio.Protocol):
         self._transport.abort()
 
     # Inside.
+
+    def _hand_on(self, messages: list[bytes]) -> None:
+        """Messages that have arrived, for who owns the leg."""
+        if self._owner is not None:
+            self._owner.leg_said(self, messages)
+        else:
+            self._early += messages
 
     def _odd_received(self, data: bytes, messages: list[bytes]) -> None:
         """What `websockets` is to look at."""

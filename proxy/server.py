@@ -3,7 +3,7 @@
 import asyncio
 import ssl as tls
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
 from typing import Literal
@@ -20,8 +20,11 @@ from domain.site import Charger
 from proxy.addresses import MAX_IDENTITY, Caller, caller, upstream_target
 from proxy.afterthoughts import Afterthoughts
 from proxy.answers import passed_on, refusal
+from proxy.certificates import CertificateError
 from proxy.charger_leg import ChargerLeg
 from proxy.csms_leg import CsmsLeg
+from proxy.door import Door
+from proxy.entrance import EntryRules, Visitor
 from proxy.legs import OpenLegs
 from proxy.link import Link, Surroundings, refused
 from proxy.network import Listener, Network
@@ -41,11 +44,19 @@ class ChargerPlace:
     """Where a charger belongs. `csms_url` is the site's; `outage` says what is done while it cannot be reached:
     `close` turns the charger away with 503 and closes a link whose CSMS is gone, so that the charger queues what must
     not be lost and its limits in force hold; `hold` is treated as `close` by this version.
+
+    `entry`: what the charger has to prove. `csms_tls` gives what a `wss://` CSMS is dialled with (`CertificateError`
+    where a file cannot be used), `ProxySettings.csms_tls` without it. `messages`: how many the charger may send a
+    second and at once. `let_in` is told who came, before anything is relayed.
     """
 
     charger: Charger
     csms_url: str
     outage: Literal["close", "hold"] = "close"
+    entry: EntryRules = field(default_factory=EntryRules)
+    csms_tls: Callable[[], tls.SSLContext] | None = None
+    messages: tuple[float, int] | None = None
+    let_in: Callable[[Visitor], None] | None = None
 
 
 DeskFactory = Callable[[Charger, OcppVersion], Desk]
@@ -99,6 +110,7 @@ class ProxyServer:
         self._listeners: list[Listener] = []
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._closing = False
+        self.door: Door
         self._around: Surroundings
         self._legs: OpenLegs
 
@@ -107,6 +119,7 @@ class ProxyServer:
         loop = asyncio.get_running_loop()
         if not self._listeners:
             self._legs = OpenLegs()
+            self.door = Door(self._settings.door, loop.time)
             mono = self._mono or loop.time
             self._around = Surroundings(
                 self._clock, mono, self._publish, self.counters, self._link_over, Afterthoughts()
@@ -160,7 +173,10 @@ class ProxyServer:
         place = self._directory(who.identity) if who is not None else None
         if who is None or place is None:
             self.counters.unknown_identity += 1
+            self.door.stranger(leg)
             leg.answer(refusal(404, _unknown(request.path, who)))
+            return
+        if self.door.turns_away(leg, who.identity, place.entry):
             return
         offered = tuple(name for name in leg.offered if name in self._settings.versions)
         if leg.offered and not offered:
@@ -192,6 +208,21 @@ class ProxyServer:
         offered: tuple[str, ...],
         entry: int,
     ) -> None:
+        """Wait for the charger's turn, and let it in if the CSMS has no objection."""
+        async with self.door.passage(leg, who.identity, place.entry) as may_ask:
+            if may_ask:
+                await self._ask_csms(leg, request, answer, who, place, offered, entry)
+
+    async def _ask_csms(
+        self,
+        leg: ChargerLeg,
+        request: Request,
+        answer: Response,
+        who: Caller,
+        place: ChargerPlace,
+        offered: tuple[str, ...],
+        entry: int,
+    ) -> None:
         """Ask the CSMS in the charger's name, and give the charger its word."""
         uri = parse_uri(place.csms_url)
         authorization = request.headers.get_all("Authorization")
@@ -200,8 +231,13 @@ class ProxyServer:
             target = upstream_target(uri, who)
             return CsmsLeg(uri, target, offered, authorization, self._settings.csms_leg, self._legs)
 
-        context = (self._settings.csms_tls or _default_tls()) if uri.secure else None
-        outcome = await dial(self._network, uri, make, context, self._settings.dial_s)
+        outcome: CsmsLeg | Refused | Unreachable
+        try:
+            context = self._csms_context(place) if uri.secure else None
+        except CertificateError as error:
+            outcome = Unreachable(str(error))
+        else:
+            outcome = await dial(self._network, uri, make, context, self._settings.dial_s)
         if isinstance(outcome, Unreachable):
             self.counters.csms_unreachable += 1
             _log.warning("csms_unreachable", charger=who.identity, why=outcome.why)
@@ -209,6 +245,7 @@ class ProxyServer:
             leg.answer(refusal(503, sentence, retry_after_s=self._settings.retry_after_s))
         elif isinstance(outcome, Refused):
             self.counters.refused_by_csms += 1
+            self.door.refused_by_csms(leg, who.identity, outcome.answer.status_code)
             _log.warning("csms_refused_charger", charger=who.identity, status=outcome.answer.status_code)
             leg.answer(passed_on(outcome.answer))
         elif leg.has_ended:
@@ -242,6 +279,11 @@ class ProxyServer:
         if older is not None:
             self.counters.replaced += 1
             older.close(GOING_AWAY, "replaced by a newer connection", replaced=True)
+        self.door.let_in(leg, charger.id)
+        if place.let_in is not None:
+            place.let_in(leg.visitor)
+        if place.messages is not None:
+            leg.limit(*place.messages)
         leg.answer(answer)
         relay = Relay(self._new_id, self._settings.relay, known.own_ids, known.own_ids_up, known.desk.intercepts)
         link = Link(charger.id, version, (leg, csms), relay, known.desk, self._around)
@@ -251,6 +293,9 @@ class ProxyServer:
         _log.info("charger_connected", charger=charger.id, version=version)
         link.start()
         leg.read_what_was_held()
+
+    def _csms_context(self, place: ChargerPlace) -> tls.SSLContext:
+        return place.csms_tls() if place.csms_tls is not None else self._settings.csms_tls or _default_tls()
 
     def _version(self, chosen: str | None, offered: tuple[str, ...]) -> OcppVersion:
         """The CSMS's choice. Where it made none and goes on all the same, the charger's first wish."""

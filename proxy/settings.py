@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from domain.events import OcppVersion
+from proxy.door import DoorSettings
 from proxy.legs import LegSettings
 from proxy.protocol.effects import Count
 from proxy.protocol.turns import RelaySettings
@@ -33,6 +34,7 @@ class ProxySettings:
     relay: RelaySettings = field(default_factory=RelaySettings)
     charger_leg: LegSettings = field(default_factory=lambda: LegSettings(stall_s=30.0))
     csms_leg: LegSettings = field(default_factory=LegSettings)
+    door: DoorSettings = field(default_factory=DoorSettings)
     csms_tls: tls.SSLContext | None = None
 
 
