@@ -299,21 +299,32 @@ class AsyncStore(_BatchedStore):
 
 
 class InlineStore(_BatchedStore):
-    """The twin's store: one connection, no waiting, nothing left when the process ends unless `url` names a file."""
+    """The twin's store: one connection, no waiting, nothing left when the process ends unless `url` names a file.
 
-    def __init__(self, url: str = "sqlite://", *, capacity: int = 50_000, interval_s: float = 10.0) -> None:
+    A store that takes the `engine` of another finds what that one made durable, and nothing of what it had not written.
+    """
+
+    def __init__(
+        self,
+        url: str = "sqlite://",
+        *,
+        engine: Engine | None = None,
+        capacity: int = 50_000,
+        interval_s: float = 10.0,
+    ) -> None:
         super().__init__(capacity, interval_s)
-        self._engine = create_engine(url, poolclass=StaticPool, json_serializer=dump_json)
-        prepare_sqlite(self._engine)
-        with self._engine.begin() as conn:
+        self.engine = engine or create_engine(url, poolclass=StaticPool, json_serializer=dump_json)
+        if engine is None:
+            prepare_sqlite(self.engine)
+        with self.engine.begin() as conn:
             upgrade(conn)
 
     async def _transact(self, work: Callable[[Connection], T], begin: str = "IMMEDIATE") -> T:
-        with self._engine.execution_options(begin=begin).begin() as conn:
+        with self.engine.execution_options(begin=begin).begin() as conn:
             return work(conn)
 
     async def _dispose(self) -> None:
-        self._engine.dispose()
+        self.engine.dispose()
 
 
 def async_url(url: str) -> str:

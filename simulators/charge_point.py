@@ -4,7 +4,9 @@ import asyncio
 import random
 import ssl as tls
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import quote
 
 from domain.ports import Clock
@@ -67,6 +69,7 @@ class SimulatedChargePoint:
         link: the connection and its history.
         outbox: transaction messages that are not answered yet.
         watch: what the schema check found.
+        transactions: all that ever began here, in order.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class SimulatedChargePoint:
         deviates = behaviour.vendor_measurand
         self.watch = FrameWatch(version, 0.0 if deviates else validate, f"{seed}/{identity}/watch")
         self.outbox = TransactionOutbox(timeouts_count=version != "ocpp1.6")
+        self.transactions: list[Transaction] = []
         self.rng = random.Random(f"{seed}/{identity}")
         self._clock = clock
         self._met = asyncio.Event()
@@ -186,6 +190,19 @@ class SimulatedChargePoint:
     def went_offline(self) -> None:
         """It cannot be reached any more."""
         self.outbox.detach()
+
+    # What goes wrong
+
+    def change(self, **flags: Any) -> None:
+        """Behave differently from now on, in the named flags of `Behaviour` (those of limits and answers)."""
+        self.behaviour = replace(self.behaviour, **flags)
+        for evse in self.evses.values():
+            evse.change(self.behaviour)
+
+    def step_clock(self, seconds: float) -> None:
+        """The charger's own clock jumps ahead (back, if negative)."""
+        self._skew += timedelta(seconds=seconds)
+        self._limiter.touch()
 
     # Messages
 
@@ -293,6 +310,7 @@ class SimulatedChargePoint:
             meter_start_wh=evse.register_wh,
             remote_start_id=remote_start_id,
         )
+        self.transactions.append(transaction)
         evse.begin(transaction)
         self._limiter.touch()
         self.dialect.started(evse, transaction)
@@ -307,6 +325,7 @@ class SimulatedChargePoint:
         transaction = evse.transaction
         if transaction is None:
             return
+        transaction.meter_stop_wh = evse.register_wh
         evse.end()
         self.profiles.end_transaction(evse.connector)
         self._limiter.touch()

@@ -67,6 +67,7 @@ class Transaction:
         csms_id: 1.6: what the CSMS's reply told; None until then.
         started_at: by the charger's clock.
         seq_no: number of the next TransactionEvent.
+        meter_stop_wh: the register at its end; None while it runs.
     """
 
     connector: int
@@ -77,6 +78,7 @@ class Transaction:
     csms_id: int | None = None
     seq_no: int = 0
     remote_start_id: int | None = None
+    meter_stop_wh: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +217,10 @@ class SimulatedEvse:
         self._numbered_by_csms = True
 
     _numbered_by_csms = False
+
+    def change(self, behaviour: Behaviour) -> None:
+        """From now on it behaves like this (how it is wired stays)."""
+        self._behaviour = behaviour
 
     def plug(self, vehicle: Vehicle, id_tag: str | None) -> None:
         """A driver arrives: the cable goes in and, with an `id_tag`, the card is shown. `RuntimeError` when taken."""

@@ -1,8 +1,9 @@
 """The building's meters: what they see of the true currents, when they say it, and when they do not."""
 
-from collections import deque
+import itertools
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from heapq import heappop, heappush
 
 import numpy as np
 
@@ -40,16 +41,29 @@ class FeederMeters:
             (row, feeder, feeder.meter) for row, feeder in enumerate(site.feeders) if feeder.meter is not None
         ]
         self._due: list[datetime] = []
-        self._waiting: deque[tuple[datetime, MeterReading]] = deque()
+        self._waiting: list[tuple[datetime, int, MeterReading]] = []
+        self._numbers = itertools.count()
         self._silent: set[MeterId] = set()
+        self._frozen: dict[MeterId, Amps | None] = {}
+        self._late_s: dict[MeterId, float] = {}
 
     def silence(self, meter: MeterId) -> None:
         """The meter takes and delivers nothing, from now until `restore`."""
         self._silent.add(meter)
 
+    def freeze(self, meter: MeterId) -> None:
+        """The meter goes on telling its next values for ever, with new time stamps, until `restore`."""
+        self._frozen[meter] = None
+
+    def delay(self, meter: MeterId, lag_s: float) -> None:
+        """The meter's readings come so much later than usual, until `restore`."""
+        self._late_s[meter] = lag_s
+
     def restore(self, meter: MeterId) -> None:
         """The meter works again."""
         self._silent.discard(meter)
+        self._frozen.pop(meter, None)
+        self._late_s.pop(meter, None)
 
     def step(self, now: datetime, current_a: Amps) -> None:
         """Read what is due of `current_a` [feeder in site order, phase] A; deliver the readings whose lag is over."""
@@ -62,10 +76,14 @@ class FeederMeters:
             missed = (now - self._due[place]) // interval
             self._due[place] += interval * (missed + 1)
             values = current_a[row] * (1 + self._noise * self._rng.standard_normal(len(PHASES)))
+            if meter in self._frozen:
+                kept = self._frozen[meter]
+                self._frozen[meter] = values = values if kept is None else kept
             if meter not in self._silent:
                 reading = {phase: max(0.0, float(values[PHASES.index(phase)])) for phase in feeder.phases}
-                self._waiting.append((now + timedelta(seconds=self._lag_s), MeterReading(meter, now, reading)))
+                due = now + timedelta(seconds=self._lag_s + self._late_s.get(meter, 0.0))
+                heappush(self._waiting, (due, next(self._numbers), MeterReading(meter, now, reading)))
         while self._waiting and self._waiting[0][0] <= now:
-            _, taken = self._waiting.popleft()
+            *_, taken = heappop(self._waiting)
             if taken.meter not in self._silent:
                 self._on_reading(taken)
