@@ -18,22 +18,13 @@ import numpy as np
 from scipy import stats
 
 from benchmarks import _cvxpy_dro
-from benchmarks._building_days import (
-    HOURS,
-    UNIT_A,
-    UNITS,
-    Day,
-    History,
-    carries,
-    day_of,
-    plugged_in,
-    units_panel,
-)
+from benchmarks._building_days import homes_kwh
 from benchmarks.report import Line, Measured
 from ems.dro import HorizonPlan, Models, solve_dro
 from ems.problem import Panel
 from ems.radius import FixedRadius
 from ems.scenarios import BOX, SAMPLE_AVERAGE, Array, DroSettings, HorizonProblem
+from headroom.studies.dro_case import HOURS, UNIT_A, UNITS, Day, History, carries, day_of, plugged_in, units_panel
 
 _LEVEL = 0.05
 _SAMPLES = 50
@@ -129,7 +120,7 @@ def _score(day: Day, settings: DroSettings, models: Models, there: Array, score:
 
 def unseen_days(days: int, draws: int) -> dict[str, _Score]:
     """Every method on the same days; the radius of `adaptive` is recalibrated for each day."""
-    history, panel, models = History.measured(), units_panel(), Models()
+    history, panel, models = History.of(homes_kwh()), units_panel(), Models()
     count = history.load_a.shape[0]
     first = max(21, count // 2)
     generator = np.random.default_rng(0)
