@@ -76,6 +76,7 @@ class AlarmKind(StrEnum):
     LADDER_FELL = "ladder_fell"
     CHARGER_REFUSED_LIMIT = "charger_refused_limit"
     FAILSAFE_UNPROVEN = "failsafe_unproven"
+    STAYS_PAUSED = "stays_paused"
 
 
 @dataclass(frozen=True, slots=True)

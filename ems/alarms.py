@@ -53,6 +53,12 @@ def _of_evses(situation: Situation, lowered: frozenset[EvseId]) -> Iterator[Alar
         elif view.linked and not_made(entry, evse, situation.now):
             text = f"{evse.id} has not confirmed {amperes(entry.limit_a)}: it counts at {amperes(counts_a)}"
             yield Alarm(AlarmKind.REDUCTION_UNACKNOWLEDGED, evse.id, text)
+        if view.stays_paused_since is not None:
+            text = (
+                f"{evse.id} may draw {amperes(entry.limit_a)} again and stays paused since "
+                f"{view.stays_paused_since:%H:%M:%S} UTC; a wake-up was in vain"
+            )
+            yield Alarm(AlarmKind.STAYS_PAUSED, evse.id, text)
         if not view.linked and not evse.failsafe_proven and not accepted:
             text = f"{evse.id} has no link and its fall-back was never proven: it counts at {amperes(counts_a)}"
             yield Alarm(AlarmKind.FAILSAFE_UNPROVEN, evse.id, text)

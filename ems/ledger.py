@@ -78,8 +78,8 @@ def measured(entry: LedgerEntry, evse: Evse, current_a: float, now: datetime) ->
     """The EVSE was measured at `now` (when the sample was taken; an older one than the newest is ignored).
 
     Settles the newest limit when the draw proves it, takes trust away when a draw is above the limit although the
-    response time since the acknowledgement has passed, and gives trust back when a limit that was sent and
-    acknowledged after that is obeyed.
+    response time since the acknowledgement has passed, or at once when it is above all limits that may still be
+    obeyed, and gives trust back when a limit that was sent and acknowledged after that is obeyed.
     """
     if entry.measured_at is not None and now < entry.measured_at:
         return entry
@@ -89,7 +89,8 @@ def measured(entry: LedgerEntry, evse: Evse, current_a: float, now: datetime) ->
         return entry
     late = (now - entry.acknowledged_at).total_seconds() >= evse.response_s
     if current_a > entry.limit_a + tolerance_a(entry.limit_a):
-        if late:
+        # Above every limit that may still be in force it is no matter of time.
+        if late or current_a > entry.upper_a + tolerance_a(entry.upper_a):
             return replace(entry, trusted=False, upper_a=evse.max_a, settled_at=None, acknowledged_at=None)
         return entry
     if entry.settled or not (late or _followed(previous, current_a)):

@@ -30,11 +30,12 @@ def raise_what_fits(situation: Situation, wished_a: Vector, may_rise: Mask, firs
     slack = situation.rise_room_a - matrix @ count
     rising &= ~(matrix[slack < -SLACK_A] > 0.0).any(axis=0)
     for column in (c for c in first if rising[c] and in_force[c] < low[c] - SLACK_A):
-        cost = matrix[:, column] * max(0.0, low[column] - count[column])
+        needs_a = max(low[column], situation.surge_a[column])
+        cost = matrix[:, column] * max(0.0, needs_a - count[column])
         loaded = cost > 0.0
         if (cost[loaded] <= slack[loaded] + SLACK_A).all():
             limit[column] = low[column]
-            count[column] = max(count[column], low[column])
+            count[column] = max(count[column], needs_a)
             slack = slack - cost
         else:
             rising[column] = False

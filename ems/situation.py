@@ -95,6 +95,15 @@ class Situation:
         return np.array([not e for e in ended], dtype=np.bool_) & ~self.charging
 
     @cached_property
+    def surge_a(self) -> Vector:
+        """What an EVSE that is at 0 A may draw at first when it is given current: 0 but for those that surge."""
+        surges = [
+            evse.max_a if view.quirks.after_zero == "full_current" and view.ledger.limit_a < low - SLACK_A else 0.0
+            for view, evse, low in zip(self.views, self.layout.evses, self.layout.lowest_a.tolist(), strict=True)
+        ]
+        return np.array(surges)
+
+    @cached_property
     def upper_a(self) -> Vector:
         """requested_m = min(I_max, the CSMS's limit, what the car takes and at least the minimum)."""
         upper = [

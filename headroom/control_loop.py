@@ -19,16 +19,15 @@ from ems.decide import compile_plan, recheck
 from ems.ledger import counted_a
 from headroom.decider import Decider, Question
 from headroom.feed import Feed
-from headroom.notices import decision_notice, evse_notice, feeder_notice
+from headroom.notices import alarm_notices, decision_notice, evse_notice, feeder_notice
+from headroom.resending import Resends, WriteBudgets, passed
 from headroom.site_picture import Change, SitePicture
 from headroom.statistics import Statistics
 from headroom.waiting import wait_at_most
+from inventory.live import Records
 from inventory.store import Store
 
 log = structlog.get_logger()
-
-_RETRY_S = 10.0
-"""How soon a limit that was refused, or that a broken link may have swallowed, is sent again."""
 
 _PAUSE_S = 1.0
 """How long control rests at the fall-backs after a fault of its own, before it tries again."""
@@ -62,6 +61,7 @@ class SiteController:
     def __init__(self, picture: SitePicture, around: Surroundings) -> None:
         self.picture = picture
         self.site: Site = picture.site
+        self.filed = self.site
         self.statistics = Statistics()
         self.latest: Decision | None = None
         self.decisions: deque[Decision] = deque(maxlen=500)
@@ -71,7 +71,8 @@ class SiteController:
         self._wake = asyncio.Event()
         self._wake.set()
         self._setpoints: Mapping[EvseId, Setpoint] = {}
-        self._sent_at: dict[EvseId, datetime] = {}
+        self._resends = Resends()
+        self._budgets = WriteBudgets()
         self._plan = compile_plan(self.site)
         self._rising: dict[EvseId, _Rise] = {}
         self._rise = asyncio.Event()
@@ -90,6 +91,7 @@ class SiteController:
             self._starts.append(event.relayed_mono_s)
         elif isinstance(event, SetpointSent):
             self.statistics.sent(event.decision, event.limit_a, event.sent_mono_s)
+            self._budgets.spend(self.site.evse(event.evse).charger, event.at)
         elif isinstance(event, SetpointAccepted):
             self.statistics.setpoints_accepted += 1
         elif isinstance(event, SetpointRefused):
@@ -115,6 +117,17 @@ class SiteController:
             self._wake.set()
 
     # What the API asks.
+
+    def change(self, records: Records, why: str) -> None:
+        """Store what a person changed, and decide on it."""
+        self._around.store.put(*records)
+        self.trigger(why)
+
+    async def run_as(self, site: Site) -> None:
+        """Decide by another strategy or scheduler from the next decision on; raises what the decider does."""
+        await self._around.decider.switch(site)
+        self.site = self.picture.site = self.picture.live.site = site
+        self._plan = compile_plan(site)
 
     def snapshot(self, now: datetime) -> SiteSnapshot:
         """All that a decision would look at now."""
@@ -202,7 +215,10 @@ class SiteController:
             return
         elapsed_ms = (around.mono() - begun_s) * 1000
         self.statistics.decided(decision.rung, elapsed_ms)
-        around.store.put(*self.picture.decided(decision, snapshot, elapsed_ms))
+        records = self.picture.decided(decision, snapshot, elapsed_ms)
+        around.store.put(*records)
+        for notice in alarm_notices(records):
+            around.feed.publish(self.site.id, "alarm", notice)
         changed = [point for point in decision.setpoints if self._differs(point)]
         self.statistics.rotations += self._turns_passed(decision)
         self.latest = decision
@@ -251,7 +267,13 @@ class SiteController:
                 continue
             rise = self._rising.get(point.evse)
             told_a = self._told_a(point.evse)
-            if point.limit_a > told_a:
+            if told_a > 0.0 and self.picture.wakes_up(point.evse, now):
+                log.info("wake_up", evse=point.evse, limit_a=point.limit_a)
+                self._rising.pop(point.evse, None)
+                self._send(replace(point, limit_a=0.0), decision.id, urgent=True)
+            elif point.limit_a > told_a:
+                if not self._may_raise(point.evse, now):
+                    continue
                 if rise is None or rise.point.limit_a != point.limit_a:
                     self._rising[point.evse] = _Rise(point, decision.id, told_a)
             elif point.limit_a < told_a or rise is not None or self._must_repeat(point, now):
@@ -298,10 +320,12 @@ class SiteController:
 
     def _must_repeat(self, point: Setpoint, now: datetime) -> bool:
         """A limit that was never sent on this link, or that was refused or not acknowledged, is sent again."""
-        entry, sent_at = self.picture.entry(point.evse), self._sent_at.get(point.evse)
-        if entry.sent_at is None or sent_at is None:
-            return True
-        return _passed(sent_at, _RETRY_S, now) and (entry.refused or entry.acknowledged_at is None or not entry.trusted)
+        return self._resends.is_due(point.evse, self.picture.entry(point.evse), now)
+
+    def _may_raise(self, evse: EvseId, now: datetime) -> bool:
+        """Whether the charger's memory bears another write today."""
+        charger = self.site.evse(evse).charger
+        return self._budgets.may_raise(charger, self.picture.quirks(charger).write_budget_per_day, now)
 
     def _send(self, point: Setpoint, decision: DecisionId, *, urgent: bool) -> None:
         now = self._around.clock.now()
@@ -309,19 +333,21 @@ class SiteController:
         self._command(point.evse, point.limit_a, decision, urgent=urgent)
 
     def _renew(self, now: datetime) -> None:
-        """Push the dead-man step of every limit away before it comes: down to a fall-back, or up to it."""
+        """Push the dead-man step of every limit in force away before it comes: down to a fall-back, or up to it."""
         if self.latest is None:
             return
-        for evse, sent_at in tuple(self._sent_at.items()):
+        for evse, sent_at in tuple(self._resends.sent_at.items()):
             entry = self.picture.entry(evse)
             if evse in self._rising or entry.limit_a == self.site.evse(evse).failsafe_a or entry.sent_at is None:
                 continue
-            if _passed(sent_at, self.site.control.deadman_s / 3, now) and self.picture.linked(evse):
+            if entry.refused or entry.acknowledged_at is None:
+                continue  # it is not in force, and sent again in its own time
+            if passed(sent_at, self.picture.hold_s(evse) / 3, now) and self.picture.linked(evse):
                 self._command(evse, entry.limit_a, self.latest.id, urgent=False)
 
     def _command(self, evse_id: EvseId, limit_a: float, decision: DecisionId, *, urgent: bool) -> None:
         now, evse = self._around.clock.now(), self.site.evse(evse_id)
-        self._sent_at[evse_id] = now
+        self._resends.sent(evse_id, now)
         self._around.send(
             ApplySetpoint(
                 charger=evse.charger,
@@ -329,7 +355,7 @@ class SiteController:
                 evse=evse_id,
                 limit_a=limit_a,
                 failsafe_a=evse.failsafe_a,
-                deadman_s=self.site.control.deadman_s,
+                deadman_s=self.picture.hold_s(evse_id),
                 decision=decision,
                 at=now,
                 urgent=urgent,
@@ -364,8 +390,3 @@ class SiteController:
 def _transaction(snapshot: SiteSnapshot, evse: EvseId) -> str | None:
     session = snapshot.evses[evse].session
     return None if session is None or session.ended_at is not None else session.transaction_id
-
-
-def _passed(since: datetime, seconds: float, now: datetime) -> bool:
-    """Whether so much time has passed, or nobody knows because the clock was set back."""
-    return not 0.0 <= (now - since).total_seconds() < seconds

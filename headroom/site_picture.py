@@ -7,9 +7,10 @@ from itertools import pairwise
 from statistics import median
 
 from domain import events as e
-from domain.ids import ChargerId, DecisionId, EvseId, FeederId, MeterId
+from domain.ids import ChargerId, EvseId, FeederId, MeterId
 from domain.ledger import LedgerEntry
 from domain.metering import EvseSample, MeterReading
+from domain.quirks import Quirks
 from domain.session import EvseState
 from domain.setpoint import Decision
 from domain.site import Evse, Phase, PhaseAmps, Site
@@ -18,6 +19,8 @@ from ems import ledger
 from ems.base_load import BaseLoadState, EvseTrack, estimate
 from ems.wiring import compile_wiring
 from forecasting.port import Forecaster
+from headroom.resending import hold_s
+from headroom.verdicts import verdict_of
 from inventory.inputs import inputs_of
 from inventory.live import LiveState
 from inventory.records import Record
@@ -198,7 +201,7 @@ class SitePicture:
                     self.entry(evse.id),
                     evse,
                     since,
-                    self.site.control.deadman_s,
+                    self.hold_s(evse.id),
                     now,
                     accept_unproven=self.site.accept_unproven_failsafe,
                 )
@@ -272,8 +275,15 @@ class SitePicture:
     # What the control loop tells.
 
     def sent(self, evse: EvseId, limit_a: float, now: datetime) -> tuple[Record, ...]:
-        """A limit is about to be sent: it counts from now on."""
-        return self._ledger(evse, ledger.sent(self.entry(evse), limit_a, now))
+        """A limit is about to be sent: it counts from now on. One that ends a pause counts at the full rating until it
+        is settled, where the charger is known to charge at full current first.
+        """
+        before, place = self.entry(evse), self.site.evse(evse)
+        after = ledger.sent(before, limit_a, now)
+        surges = self.quirks(place.charger).after_zero == "full_current"
+        if surges and before.limit_a < place.min_a <= limit_a:
+            after = replace(after, upper_a=place.max_a)
+        return self._ledger(evse, after)
 
     def withhold(self, evse: EvseId, limit_a: float, before_a: float) -> tuple[Record, ...]:
         """An increase to `limit_a` that was noted as sent was not: `before_a` is the newest, and has to be repeated."""
@@ -305,6 +315,22 @@ class SitePicture:
         """The limits that may be in force at an EVSE."""
         return self.live.ledger(evse)
 
+    def quirks(self, charger: ChargerId) -> Quirks:
+        """What is known of a charger beyond what OCPP promises."""
+        return self.live.quirks.of_charger(charger)
+
+    def hold_s(self, evse: EvseId) -> float:
+        """For how long a limit of this EVSE holds at its charger without a renewal, s."""
+        per_day = self.quirks(self.site.evse(evse).charger).write_budget_per_day
+        return hold_s(self.site.control.deadman_s, per_day)
+
+    def wakes_up(self, evse: EvseId, now: datetime) -> bool:
+        """Whether its car is to be woken now, once a pause: held at 0 A once more, so that a new offer follows."""
+        if not self.live.asleep(evse, now):
+            return False
+        self.live.woken(evse)
+        return True
+
     def linked(self, evse: EvseId) -> bool:
         """Whether the EVSE's charger has a link."""
         return self.live.charger(self.site.evse(evse).charger).linked
@@ -328,23 +354,9 @@ class SitePicture:
         before = self.entry(evse)
         if entry is before:
             return ()
-        verdict = _verdict(evse, before, entry, self.live.setpoint(evse).decision)
+        verdict = verdict_of(evse, before, entry, self.live.setpoint(evse).decision)
         records = self.live.set_ledger(evse, entry)
         return records if verdict is None else records + self.live.apply(verdict, verdict.at)
-
-
-def _verdict(
-    evse: EvseId, before: LedgerEntry, after: LedgerEntry, decision: DecisionId | None
-) -> e.SetpointConfirmed | e.SetpointIgnored | None:
-    """What measurement says of the newest limit, where that is news. Time alone confirms nothing."""
-    measured_at = after.measured_at
-    if before.trusted and not after.trusted and measured_at is not None:
-        drawn_a = after.measured_a or 0.0
-        return e.SetpointIgnored(evse, measured_at, after.limit_a, decision, drawn_a, "meter")
-    settled_at, asked_at = after.settled_at, after.acknowledged_at
-    if settled_at in (None, before.settled_at) or measured_at is None or asked_at is None or measured_at <= asked_at:
-        return None
-    return e.SetpointConfirmed(evse, settled_at, after.limit_a, decision, "meter")
 
 
 def _is_idle(view: EvseView) -> bool:

@@ -1,0 +1,68 @@
+"""Pauses at 0 A: only where 6 A does not fit; full room for chargers that surge after one; a word to a person."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from site_strategies import T0, make_evse, make_feeder, make_site, seconds, settled, snapshot, view
+
+from domain.ledger import LedgerEntry
+from domain.quirks import UNKNOWN, Quirks
+from domain.setpoint import AlarmKind
+from domain.site import SchedulerSettings
+from ems import ledger
+from ems.decide import compile_plan, decide
+
+
+def ask(snap):
+    return decide(snap, compile_plan(snap.site), snap.at, trigger="test", decision_id="d1")
+
+
+def limits(decision):
+    return {point.evse: point.limit_a for point in decision.setpoints}
+
+
+def two(rating_a, **options):
+    evses = [make_evse("E1", phases="A"), make_evse("E2", phases="A")]
+    return make_site([make_feeder("main", rating_a, usable=1.0, meter="m")], evses, **options)
+
+
+@given(st.floats(6, 80), st.sampled_from(["milp", "equal", "fcfs"]), st.sampled_from(["round_robin", "fcfs", "llf"]))
+def test_nobody_is_paused_whose_minimum_fits_beside_the_others_minima(rating_a, strategy, scheduler):
+    """6 A is preferred to 0 A wherever the panel allows it: a pause is what some chargers do not come back from."""
+    evses = [make_evse(f"E{number}", phases="A") for number in range(4)]
+    feeder = make_feeder("main", rating_a, usable=1.0, meter="m")
+    site = make_site([feeder], evses, strategy=strategy, scheduler=SchedulerSettings(kind=scheduler))
+    given_a = limits(ask(snapshot(site, {one.id: view(one.id, 0.0) for one in evses})))
+    assert sum(limit_a >= 6.0 for limit_a in given_a.values()) == min(4, int((rating_a + 1e-6) // 6.0))
+
+
+@pytest.mark.parametrize(("rating_a", "starts"), [(48.0, True), (47.9, False)])
+def test_one_that_surges_starts_only_where_its_full_rating_fits(rating_a, starts):
+    site = two(rating_a)
+    busy = view("E1", 16.0, ledger=settled(16.0, measured_a=16.0), seen_max_a=16.0)
+    surges = view("E2", 0.0, quirks=Quirks(after_zero="full_current"))
+    assert (limits(ask(snapshot(site, {"E1": busy, "E2": surges})))["E2"] > 0.0) is starts
+    plain = replace(surges, quirks=UNKNOWN)
+    assert limits(ask(snapshot(site, {"E1": busy, "E2": plain})))["E2"] > 0.0
+
+
+def test_one_that_stays_paused_is_told_to_a_person():
+    site = two(100.0)
+    snap = snapshot(site, {"E1": view("E1", 6.0, stays_paused_since=T0 - seconds(5))})
+    (alarm,) = [one for one in ask(snap).alarms if one.kind is AlarmKind.STAYS_PAUSED]
+    assert alarm.subject == "E1"
+    assert "6 A" in alarm.text
+
+
+@given(st.floats(0, 32), st.floats(0, 32), st.floats(0, 40), st.floats(0.1, 29))
+def test_a_draw_above_every_limit_that_may_be_in_force_is_never_a_matter_of_time(before_a, limit_a, drawn_a, after_s):
+    """However soon after the acknowledgement; what is at or below one of them keeps trust while the time runs."""
+    evse = make_evse("E1", phases="A")
+    entry = LedgerEntry(limit_a, max(before_a, limit_a), T0, T0)
+    seen = ledger.measured(entry, evse, drawn_a, T0 + seconds(after_s))
+    most_a = max(before_a, limit_a)
+    assert seen.trusted == (drawn_a <= most_a + ledger.tolerance_a(most_a))
+    if not seen.trusted:
+        assert ledger.counted_a(seen, evse, T0 + seconds(after_s)) >= evse.max_a
