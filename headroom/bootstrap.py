@@ -1,8 +1,7 @@
 """The only place that wires: live service and twin differ in what is passed in here, and nowhere else."""
 
-import ssl
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 from domain.events import OcppVersion
 from domain.ids import ChargerId, SiteId
@@ -10,6 +9,7 @@ from domain.ports import Clock
 from domain.site import Charger, Site
 from forecasting.persistence import Persistence
 from headroom.bus import Bus, InProcessBus
+from headroom.charger_gate import SiteGate
 from headroom.control_loop import SiteController, Surroundings
 from headroom.decider import Decider
 from headroom.feed import Feed
@@ -27,14 +27,17 @@ from proxy.settings import ProxySettings
 
 @dataclass(frozen=True)
 class Outside:
-    """What the service gets from outside: real in service, virtual in the twin."""
+    """What the service gets from outside: real in service, virtual in the twin.
+
+    `gates`: what the chargers of each site have to prove; nothing at a site without one.
+    """
 
     clock: Clock
     network: Network
     store: Store
     mono: Callable[[], float]
     new_id: Callable[[], str]
-    csms_tls: ssl.SSLContext | None = None
+    gates: Mapping[SiteId, SiteGate] = field(default_factory=dict)
 
 
 async def build(sites: Sequence[Site], deciders: Mapping[SiteId, Decider], outside: Outside) -> Service:
@@ -89,8 +92,11 @@ def _proxy(outside: Outside, bus: Bus, controllers: Mapping[SiteId, SiteControll
         controller = controller_of(charger)
         if controller is None:
             return None
-        csms = controller.site.csms
-        return ChargerPlace(controller.site.charger(charger), csms.url, csms.outage)
+        site = controller.site
+        gate = outside.gates.get(site.id)
+        if gate is not None:
+            return gate.place(charger)
+        return ChargerPlace(site.charger(charger), site.csms.url, site.csms.outage)
 
     def desk(charger: Charger, version: OcppVersion) -> ChargerDesk:
         controller = controller_of(charger.id)
@@ -109,7 +115,7 @@ def _proxy(outside: Outside, bus: Bus, controllers: Mapping[SiteId, SiteControll
         directory=place,
         publish=bus.publish,
         desk=desk,
-        settings=replace(ProxySettings(), csms_tls=outside.csms_tls),
+        settings=ProxySettings(),
         new_id=outside.new_id,
         mono=outside.mono,
     )

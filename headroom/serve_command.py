@@ -1,12 +1,17 @@
 """`headroom serve`: the service."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from domain.errors import HeadroomError
 from headroom.settings import DEFAULT_DATABASE, Settings
+
+if TYPE_CHECKING:
+    from headroom.charger_gate import TlsOptions
 
 
 def serve(
@@ -16,6 +21,22 @@ def serve(
     ocpp_port: Annotated[int, typer.Option(help="port that chargers connect to; 0 takes any", min=0, max=65535)] = 9000,
     api_host: Annotated[str, typer.Option(help="address of the REST API")] = "127.0.0.1",
     api_port: Annotated[int, typer.Option(help="port of the REST API; 0 takes any", min=0, max=65535)] = 8080,
+    tls_certificate: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="certificate of the OCPP port (PEM with its chain), which then speaks TLS; one RSA, one ECDSA"
+        ),
+    ] = None,
+    tls_key: Annotated[
+        list[Path] | None, typer.Option(help="key of each --tls-certificate (PEM), in the same order")
+    ] = None,
+    client_ca: Annotated[
+        Path | None, typer.Option(help="authority of the chargers' client certificates (PEM): security profile 3")
+    ] = None,
+    ocpp_plain_port: Annotated[
+        int | None,
+        typer.Option(help="one more port without TLS, beside a TLS --ocpp-port; 0 takes any", min=0, max=65535),
+    ] = None,
     database: Annotated[str, typer.Option(help="SQLAlchemy URL of the database")] = DEFAULT_DATABASE,
     json: Annotated[bool, typer.Option("--json", help="print one JSON document with the ports when ready")] = False,
 ) -> None:
@@ -43,5 +64,22 @@ def serve(
 
     from headroom.serving import Listening, run_service
 
-    listening = Listening(ocpp_host, ocpp_port, api_host, api_port)
+    tls = _tls(tls_certificate or [], tls_key or [], client_ca, ocpp_plain_port)
+    listening = Listening(ocpp_host, ocpp_port, api_host, api_port, tls, ocpp_plain_port)
     uvloop.run(run_service(sites, settings, database, listening, as_json=json))
+
+
+def _tls(certificates: Sequence[Path], keys: Sequence[Path], client_ca: Path | None, plain: int | None) -> "TlsOptions":
+    from headroom.charger_gate import TlsOptions
+    from proxy.certificates import KeyPair
+
+    if len(certificates) != len(keys):
+        raise HeadroomError(
+            f"--tls-certificate was given {len(certificates)} times and --tls-key {len(keys)} times: "
+            "each certificate needs its key"
+        )
+    for option, value in (("--client-ca", client_ca), ("--ocpp-plain-port", plain)):
+        if value is not None and not certificates:
+            raise HeadroomError(f"{option}: without --tls-certificate the OCPP port speaks no TLS")
+    pairs = tuple(KeyPair(str(one), str(key)) for one, key in zip(certificates, keys, strict=True))
+    return TlsOptions(pairs, str(client_ca) if client_ca is not None else None)

@@ -3,9 +3,10 @@
 import asyncio
 import socket
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import ip_address
 
 import structlog
@@ -15,6 +16,7 @@ from domain.errors import HeadroomError, StorageError
 from domain.site import Site
 from headroom.api.app import create_app
 from headroom.bootstrap import Outside, build
+from headroom.charger_gate import TlsOptions, open_gates, watch_files
 from headroom.clock import monotonic_s
 from headroom.console import print_json
 from headroom.decider import ProcessDecider
@@ -23,6 +25,7 @@ from headroom.settings import Settings
 from headroom.supervisor import ApiServer, supervise
 from inventory.store import AsyncStore, Store
 from proxy.network import LoopNetwork
+from proxy.tls_files import ServerTls
 
 log = structlog.get_logger()
 
@@ -35,12 +38,17 @@ _LAST_WRITES_S = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Where the service listens; port 0 takes any free one."""
+    """Where the service listens; port 0 takes any free one.
+
+    With `tls` pairs the OCPP port speaks TLS; `plain_port` is one more without, for chargers that cannot.
+    """
 
     ocpp_host: str
     ocpp_port: int
     api_host: str
     api_port: int
+    tls: TlsOptions = field(default_factory=TlsOptions)
+    plain_port: int | None = None
 
 
 async def run_service(
@@ -49,16 +57,19 @@ async def run_service(
     """Run until a signal; the ports are printed as JSON when ready, where `as_json`.
 
     Raises:
-        HeadroomError: the database or a port cannot be used.
+        HeadroomError: the database, a port or a certificate cannot be used.
     """
+    clock = settings.clock()
+    gates, server_tls = open_gates(sites, listening.tls, clock.now)
     store = await AsyncStore.open(database)
     deciders = {site.id: ProcessDecider(site) for site in sites}
     try:
         for decider in deciders.values():
             await _started(decider)
-        outside = Outside(settings.clock(), LoopNetwork(), store, monotonic_s, lambda: str(uuid.uuid4()))
+        outside = Outside(clock, LoopNetwork(), store, monotonic_s, lambda: str(uuid.uuid4()), gates)
         service = await build(sites, deciders, outside)
-        await _run(service, listening, as_json=as_json)
+        watch = partial(watch_files, tuple(gates.values()), server_tls, clock)
+        await _run(service, listening, watch, server_tls, as_json=as_json)
     finally:
         for decider in deciders.values():
             decider.close()
@@ -82,7 +93,14 @@ async def _closed(store: Store) -> None:
         log.error("last_records_lost", error=str(error) or f"the database took longer than {_LAST_WRITES_S:g} s")
 
 
-async def _run(service: Service, listening: Listening, *, as_json: bool) -> None:
+async def _run(
+    service: Service,
+    listening: Listening,
+    watch: Callable[[], Awaitable[None]],
+    server_tls: ServerTls | None,
+    *,
+    as_json: bool,
+) -> None:
     stop = asyncio.Event()
     try:
         bound = socket.create_server((listening.api_host, listening.api_port), backlog=1024)
@@ -101,10 +119,7 @@ async def _run(service: Service, listening: Listening, *, as_json: bool) -> None
     async def announce() -> None:
         await api.answering.wait()
         service.ports["api_port"] = bound.getsockname()[1]
-        try:
-            service.ports["ocpp_port"] = await service.proxy.listen(listening.ocpp_host, listening.ocpp_port)
-        except OSError as error:
-            raise _port_error("--ocpp-port", listening.ocpp_host, listening.ocpp_port, error) from None
+        await _let_chargers_in(service, listening, server_tls)
         log.info("service_listening", **service.ports)
         if not ip_address(bound.getsockname()[0]).is_loopback:
             log.warning("api_open_to_the_network", host=listening.api_host)
@@ -123,8 +138,22 @@ async def _run(service: Service, listening: Listening, *, as_json: bool) -> None
         await api.serve(sockets=[bound])
         stop.set()
 
-    parts = [*(one.run for one in service.controllers.values()), service.store.run, serve_api, announce]
+    parts = [*(one.run for one in service.controllers.values()), service.store.run, serve_api, announce, watch]
     await supervise(parts, shut_down=shut_down, stop=stop)
+
+
+async def _let_chargers_in(service: Service, listening: Listening, server_tls: ServerTls | None) -> None:
+    host, context = listening.ocpp_host, server_tls.context if server_tls is not None else None
+    try:
+        service.ports["ocpp_port"] = await service.proxy.listen(host, listening.ocpp_port, ssl=context)
+    except OSError as error:
+        raise _port_error("--ocpp-port", host, listening.ocpp_port, error) from None
+    if listening.plain_port is None:
+        return
+    try:
+        service.ports["ocpp_plain_port"] = await service.proxy.listen(host, listening.plain_port)
+    except OSError as error:
+        raise _port_error("--ocpp-plain-port", host, listening.plain_port, error) from None
 
 
 def _port_error(option: str, host: str, port: int, error: OSError) -> HeadroomError:

@@ -46,7 +46,7 @@ class ChargerPlace:
     not be lost and its limits in force hold; `hold` is treated as `close` by this version.
 
     `entry`: what the charger has to prove. `csms_tls` gives what a `wss://` CSMS is dialled with (`CertificateError`
-    where a file cannot be used), `ProxySettings.csms_tls` without it. `messages`: how many the charger may send a
+    where a file cannot be used), Python's defaults without it. `messages`: how many the charger may send a
     second and at once. `let_in` is told who came, before anything is relayed.
     """
 
@@ -295,7 +295,7 @@ class ProxyServer:
         leg.read_what_was_held()
 
     def _csms_context(self, place: ChargerPlace) -> tls.SSLContext:
-        return place.csms_tls() if place.csms_tls is not None else self._settings.csms_tls or _default_tls()
+        return place.csms_tls() if place.csms_tls is not None else _default_tls()
 
     def _version(self, chosen: str | None, offered: tuple[str, ...]) -> OcppVersion:
         """The CSMS's choice. Where it made none and goes on all the same, the charger's first wish."""

@@ -1,6 +1,5 @@
 """What can be set about the proxy, and what it counts."""
 
-import ssl as tls
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -21,8 +20,7 @@ class ProxySettings:
     """Time-outs are of the network and run on the loop's clock.
 
     `ping_s`: how long a socket may be silent before it is pinged. `dead_s`: how long a peer may be silent that has
-    answered a ping before; one that never answers pings is left to TCP (`proxy.network`). `csms_tls`: for `wss://`
-    upstreams, Python's defaults without it.
+    answered a ping before; one that never answers pings is left to TCP (`proxy.network`).
     """
 
     versions: tuple[OcppVersion, ...] = VERSIONS
@@ -35,7 +33,6 @@ class ProxySettings:
     charger_leg: LegSettings = field(default_factory=lambda: LegSettings(stall_s=30.0))
     csms_leg: LegSettings = field(default_factory=LegSettings)
     door: DoorSettings = field(default_factory=DoorSettings)
-    csms_tls: tls.SSLContext | None = None
 
 
 @dataclass(slots=True)
