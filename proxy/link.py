@@ -124,11 +124,13 @@ class Link:
         if self._over:
             return
         around = self._around
-        now = Instant(around.clock.now(), self._loop.time(), around.mono())
+        begun_s = around.mono()
+        now = Instant(around.clock.now(), self._loop.time(), begun_s)
         relay = self._relay.from_charger if leg is self._to_charger else self._relay.from_csms
         put_off = bool(self._thoughts)
         for raw in messages:
             self._carry_out(relay(raw, now))
+        self._counters.relay_latency.took(around.mono() - begun_s)
         self._settle()
         if self._pressing:
             self._catch_up()

@@ -1,5 +1,6 @@
 """What can be set about the proxy, and what it counts."""
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -33,6 +34,23 @@ class ProxySettings:
     charger_leg: LegSettings = field(default_factory=lambda: LegSettings(stall_s=30.0))
     csms_leg: LegSettings = field(default_factory=LegSettings)
     door: DoorSettings = field(default_factory=DoorSettings)
+
+
+class RelayLatency:
+    """How long frames were in our hands: from what the socket gave us to what the other socket took, as a histogram."""
+
+    BOUNDS_S: Final = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25)
+
+    __slots__ = ("counts", "sum_s")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(self.BOUNDS_S) + 1)
+        self.sum_s = 0.0
+
+    def took(self, seconds: float) -> None:
+        """One batch of frames was relayed."""
+        self.counts[bisect_left(self.BOUNDS_S, seconds)] += 1
+        self.sum_s += seconds
 
 
 @dataclass(slots=True)
@@ -73,6 +91,8 @@ class Counters:
     no_common_version: int = 0
     refused_by_csms: int = 0
     csms_unreachable: int = 0
+
+    relay_latency: RelayLatency = field(default_factory=RelayLatency)
 
     def add(self, kind: Count) -> None:
         """Count one of what the relay counts."""
