@@ -15,6 +15,7 @@ from headroom.decider import Decider
 from headroom.feed import Feed
 from headroom.service import Service
 from headroom.site_picture import SitePicture
+from headroom.switching import resume
 from inventory.live import LiveState
 from inventory.records import RestoredState
 from inventory.repository import load_state, save_site
@@ -46,7 +47,7 @@ async def build(sites: Sequence[Site], deciders: Mapping[SiteId, Decider], outsi
     Raises:
         StorageError: the store cannot be read.
     """
-    bus, feed = InProcessBus(), Feed()
+    bus, feed = InProcessBus(), Feed(first_id=int(outside.clock.now().timestamp() * 1000))
     controllers: dict[SiteId, SiteController] = {}
     service = Service(
         clock=outside.clock,
@@ -70,6 +71,7 @@ async def build(sites: Sequence[Site], deciders: Mapping[SiteId, Decider], outsi
             new_id=outside.new_id,
         )
         controller = SiteController(picture, around)
+        await resume(controller)
         bus.subscribe(controller.handle)
         controllers[site.id] = controller
     return service

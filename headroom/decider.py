@@ -48,6 +48,10 @@ class Decider(Protocol):
         """The decision for the question's snapshot."""
         ...
 
+    async def switch(self, site: Site) -> None:
+        """Decide for another version of the same site (strategy, scheduler) when this returns."""
+        ...
+
 
 class InlineDecider:
     """Decides in the caller's own task: for virtual time and tests."""
@@ -58,6 +62,10 @@ class InlineDecider:
     async def decide(self, question: Question) -> Decision:
         """The decision for the question's snapshot."""
         return _ask(question, self._plan, Rung.STRATEGY)
+
+    async def switch(self, site: Site) -> None:
+        """Decide for another version of the same site."""
+        self._plan = compile_plan(site)
 
 
 class ProcessDecider:
@@ -92,8 +100,9 @@ class ProcessDecider:
         if self.pid is None or self._pool is None:
             self._see_to_start()
             return _ask(question, self._plan, Rung.WATER_FILLING, "the solver's process is starting")
+        pool = self._pool
         try:
-            call = asyncio.get_running_loop().run_in_executor(self._pool, _answer, _pack(question))
+            call = asyncio.get_running_loop().run_in_executor(pool, _answer, _pack(question))
             return await asyncio.wait_for(call, self._site.control.time_budget_ms / 1000)
         except TimeoutError:
             why = f"the solver did not answer within {self._site.control.time_budget_ms:.0f} ms"
@@ -101,8 +110,29 @@ class ProcessDecider:
             why = "the solver's process died"
         except Exception as error:
             return _ask(question, self._plan, Rung.WATER_FILLING, f"solver: {type(error).__name__}: {error}")
-        self._replace()
+        if pool is self._pool:
+            self._replace()
         return _ask(question, self._plan, Rung.WATER_FILLING, why)
+
+    async def switch(self, site: Site) -> None:
+        """Decide for another version of the same site; the child that knows it is ready when this returns.
+
+        Until then the old child decides. `TimeoutError`, `OSError` or `BrokenProcessPool` if no child can be started:
+        then nothing is switched.
+        """
+        if self._pool is None:
+            self._site, self._plan = site, compile_plan(site)
+            return
+        fresh = ProcessDecider(site)
+        try:
+            await fresh.start()
+        except BaseException:
+            fresh.close()
+            raise
+        retired = self._pool
+        self._site, self._plan = site, fresh._plan
+        self._pool, self._warming, self._warmed_s = fresh._pool, fresh._warming, fresh._warmed_s
+        retired.shutdown(wait=False)  # after what it is still asked
 
     def close(self) -> None:
         """End the child at once."""

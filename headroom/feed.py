@@ -22,8 +22,11 @@ class Notice:
 class Feed:
     """Fans notices out. A watcher that does not keep up is ended rather than slowing anybody; it may resume."""
 
-    def __init__(self) -> None:
-        self._next_id = 1
+    def __init__(self, first_id: int = 1) -> None:
+        """`first_id` must be above every id of an earlier run, so that a watcher who resumes is told that it missed
+        something rather than nothing: milliseconds since 1970 are.
+        """
+        self._next_id = first_id
         self._remembered: deque[Notice] = deque(maxlen=_REMEMBERED)
         self._watchers: set[asyncio.Queue[Notice | None]] = set()
 
@@ -39,11 +42,18 @@ class Feed:
                 queue.put_nowait(notice)
 
     async def watch(self, site: str, after: int | None = None) -> AsyncIterator[Notice]:
-        """Notices of a site: those remembered after id `after` (none if None), then new ones until too slow."""
+        """Notices of a site: those remembered after id `after` (none if None), then new ones until too slow.
+
+        A `reset` comes first where what followed `after` is not remembered: the watcher should look at all anew.
+        """
         queue: asyncio.Queue[Notice | None] = asyncio.Queue()
         missed = [] if after is None else [notice for notice in self._remembered if notice.id > after]
+        newest = self._next_id - 1
+        forgotten = after is not None and not (missed[0].id if missed else newest + 1) - 1 <= after <= newest
         self._watchers.add(queue)
         try:
+            if forgotten:
+                yield Notice(newest - len(missed), site, "reset", {"why": "what came between is not remembered"})
             for notice in missed:
                 if notice.site == site:
                     yield notice

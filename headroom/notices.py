@@ -1,9 +1,10 @@
 """What the event stream says, ready for JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from domain.setpoint import Decision, Setpoint
 from domain.snapshot import EvseView, FeederView
+from inventory.records import AlarmRecord, Record
 
 
 def decision_notice(decision: Decision, changed: Sequence[Setpoint], elapsed_ms: float) -> dict[str, object]:
@@ -51,3 +52,18 @@ def feeder_notice(view: FeederView) -> dict[str, object]:
         "metered_a": None if view.metered_a is None else dict(view.metered_a),
         "reading_at": None if view.reading_at is None else view.reading_at.isoformat(),
     }
+
+
+def alarm_notices(records: Iterable[Record]) -> list[dict[str, object]]:
+    """The alarms that were raised or cleared, of what was just written down."""
+    return [
+        {
+            "kind": record.alarm.kind,
+            "subject": record.alarm.subject,
+            "text": record.alarm.text,
+            "raised_at": record.raised_at.isoformat(),
+            "cleared_at": None if record.cleared_at is None else record.cleared_at.isoformat(),
+        }
+        for record in records
+        if isinstance(record, AlarmRecord)
+    ]

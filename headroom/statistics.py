@@ -11,13 +11,17 @@ _KEPT = 20_000
 
 @dataclass
 class Latencies:
-    """The newest values of one latency, in real milliseconds."""
+    """The newest values of one latency, in real milliseconds; how many there were since the start, and their sum."""
 
     values_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    count: int = 0
+    total_ms: float = 0.0
 
     def add(self, milliseconds: float) -> None:
         """One more value."""
         self.values_ms.append(milliseconds)
+        self.count += 1
+        self.total_ms += milliseconds
 
     def summary(self) -> dict[str, float | None]:
         """p50, p99 and maximum by nearest rank; None without values."""
