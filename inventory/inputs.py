@@ -1,11 +1,17 @@
 """What a decision looked at, small enough to keep with every one: idle EVSEs and defaults are left out."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
+from domain.ids import EvseId
 from domain.ledger import LedgerEntry
-from domain.session import Session
-from domain.snapshot import EvseView, FeederView, SiteSnapshot
-from inventory.rows import plain
+from domain.metering import EvseSample
+from domain.rotation import RotationState
+from domain.session import EvseState, Session
+from domain.site import Site
+from domain.snapshot import EvseView, FeederView, SiteSnapshot, TemporaryLimit
+from inventory.rows import plain, typed
 
 
 def inputs_of(snapshot: SiteSnapshot) -> dict[str, Any]:
@@ -53,3 +59,46 @@ def _session(session: Session) -> dict[str, Any]:
 def _ledger(entry: LedgerEntry) -> dict[str, Any]:
     found: dict[str, Any] = plain(entry)
     return {name: value for name, value in found.items() if value is not None}
+
+
+def snapshot_of(site: Site, inputs: Mapping[str, Any], rotation: RotationState) -> SiteSnapshot:
+    """The inverse of `inputs_of`: what a decision looked at, as far as it was kept.
+
+    An EVSE that was idle stands free at 0 A, settled. Things that the site file no longer has are left out, and a
+    feeder that is new carries nothing.
+    """
+    at = datetime.fromisoformat(inputs["at"])
+    evses, feeders = inputs.get("evses", {}), inputs.get("feeders", {})
+    return SiteSnapshot(
+        site=site,
+        at=at,
+        evses={evse.id: _evse_view(evse.id, evses.get(evse.id), at) for evse in site.evses},
+        feeders={one.id: typed({"feeder": one.id, **feeders.get(one.id, {})}, FeederView) for one in site.feeders},
+        rotation=rotation,
+        limits=tuple(
+            limit
+            for limit in typed(inputs.get("limits", []), tuple[TemporaryLimit, ...])
+            if any(feeder.id == limit.feeder for feeder in site.feeders)
+        ),
+    )
+
+
+def _evse_view(evse: EvseId, kept: Mapping[str, Any] | None, at: datetime) -> EvseView:
+    if kept is None:
+        return EvseView(evse, EvseState.AVAILABLE, True, None, LedgerEntry(limit_a=0.0, upper_a=0.0, settled_at=at))
+    measured_at = kept.get("measured_at")
+    sample = None
+    if measured_at is not None:
+        received_at = datetime.fromisoformat(measured_at)
+        sample = EvseSample(at=received_at, received_at=received_at, current_a=kept.get("measured_a"))
+    known = {"evse", "sample", "session", "measured_a", "measured_at"}
+    session = kept.get("session")
+    return typed(
+        {
+            "evse": evse,
+            **{name: value for name, value in kept.items() if name not in known},
+            "session": None if session is None else {"evse": evse, **session},
+            "sample": None if sample is None else plain(sample),
+        },
+        EvseView,
+    )

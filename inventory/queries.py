@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, Table, func, sele
 from domain.errors import HeadroomError
 from domain.ids import ChargerId, DecisionId, EvseId, MeterId, SiteId
 from domain.metering import EvseSample, MeterReading
+from domain.rotation import RotationState
 from domain.session import Session
 from domain.setpoint import Rung
 from domain.snapshot import TemporaryLimit
@@ -102,6 +103,15 @@ def decision(conn: Connection, decision_id: DecisionId | str) -> DecisionRecord 
     """One decision with its inputs, set-points and reasons, or None."""
     row = conn.execute(select(tables.decisions).where(tables.decisions.c.id == decision_id)).first()
     return rows.decision_from(row) if row is not None else None
+
+
+def rotation_before(conn: Connection, site: SiteId, at: datetime, decision_id: DecisionId) -> RotationState:
+    """The turns that the decision before this one left; empty where it was the first."""
+    t = tables.decisions
+    earlier = tuple_(t.c.at, t.c.id) < tuple_(at, decision_id, types=[t.c.at.type, t.c.id.type])
+    query = select(t.c.rotation).where(t.c.site_id == site, earlier).order_by(t.c.at.desc(), t.c.id.desc()).limit(1)
+    found = conn.execute(query).scalar()
+    return RotationState() if found is None else rows.typed(found, RotationState)
 
 
 def readings(

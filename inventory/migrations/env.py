@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from inventory import access_tables as access_tables  # its tables belong to the same metadata
 from inventory.tables import metadata
 
 context.configure(
