@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -125,7 +126,8 @@ class World:
 
     def charger(self, path: str = "/ocpp/CP001", **options: object) -> "connect":
         options.setdefault("subprotocols", ["ocpp1.6"])
-        return connect(f"ws://127.0.0.1:{self.port}{path}", compression=None, max_size=None, **options)
+        scheme = "wss" if "ssl" in options else "ws"
+        return connect(f"{scheme}://127.0.0.1:{self.port}{path}", compression=None, max_size=None, **options)
 
     def told(self, kind: type) -> list[Event]:
         return [event for event in self.events if isinstance(event, kind)]
@@ -164,6 +166,8 @@ async def world(
     names: tuple[str, ...] = ("CP001", "CP002"),
     csms_url: str | None = None,
     csms_options: dict[str, object] | None = None,
+    asks: Callable[[ChargerPlace], ChargerPlace] = lambda place: place,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[World]:
     csms = Csms()
     desks: dict[str, Notebook] = {}
@@ -171,8 +175,9 @@ async def world(
     options = {"subprotocols": VERSIONS, "compression": None, "max_size": None} | (csms_options or {})
     async with serve(csms.handle, "127.0.0.1", 0, **options) as server:
         csms.port = server.sockets[0].getsockname()[1]
-        url = csms_url or f"ws://127.0.0.1:{csms.port}/csms"
-        places = {name: ChargerPlace(charger_named(name), url) for name in names}
+        scheme = "wss" if "ssl" in options else "ws"
+        url = csms_url or f"{scheme}://127.0.0.1:{csms.port}/csms"
+        places = {name: asks(ChargerPlace(charger_named(name), url)) for name in names}
         ids = itertools.count(1)
         proxy = ProxyServer(
             network=LoopNetwork(),
@@ -183,7 +188,7 @@ async def world(
             settings=settings or ProxySettings(),
             new_id=lambda: f"own-{next(ids)}",
         )
-        port = await proxy.listen("127.0.0.1", 0)
+        port = await proxy.listen("127.0.0.1", 0, ssl=tls)
         try:
             yield World(proxy, port, csms, desks, events)
         finally:
