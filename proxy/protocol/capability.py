@@ -1,13 +1,15 @@
 """What one charger turned out to accept of charging profiles: the ladder that a refusal climbs down.
 
 Order of trial (local-controller.md section 3): the station cap at the reserved level, at lower ones, at 0; then
-TxProfile and TxDefaultProfile likewise; last a relative default without a dead-man step. What a charger has accepted
-once is proven: later refusals of it are reported, not climbed down from.
+TxProfile and TxDefaultProfile likewise; then a relative default without a dead-man step; last all of it in W, unless
+the charger said that it takes A. What a charger has accepted once is proven: later refusals of it are reported, not
+climbed down from.
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
+from domain.quirks import Quirks, Unit
 from proxy.protocol.composite import Purpose
 
 DEFAULT_LEVEL = 8
@@ -15,12 +17,14 @@ DEFAULT_LEVEL = 8
 SILENT = 2
 """So many unanswered trials in a row: the charger hangs on absolute schedules (seen in the field)."""
 
+_RUNG = ("mode", "level", "timed", "tx_profile", "group_cap", "fallback")
+
 Why = Literal["rejected", "not supported", "silent"]
 
 
 @dataclass(frozen=True, slots=True)
 class Capability:
-    """The present rung and what is proven; durable, one per charger (model and firmware may share it later).
+    """The present rung and what is proven: the part of a charger's quirk record that the ladder moves.
 
     `level` is the reserved top stack level, `max_level` what the charger reports as its highest. `timed` False: only
     relative schedules, so no dead-man step. `fallback` False: it refused the level-0 fall-back.
@@ -36,6 +40,34 @@ class Capability:
     proven: frozenset[Purpose] = frozenset()
     silent: int = 0
     firmware: str | None = None
+    unit: Unit = "A"
+    """In which limits are written: W only for a charger that takes no other."""
+    unit_told: bool = False
+    """Whether the charger itself said which units it takes; else W is tried after everything was refused in A."""
+
+    @classmethod
+    def of(cls, quirks: Quirks) -> "Capability":
+        """The rung that is known of a charger; the first one where nothing is."""
+        return cls(level=quirks.max_level if quirks.max_level is not None else DEFAULT_LEVEL).adopting(quirks)
+
+    def adopting(self, quirks: Quirks) -> "Capability":
+        """With what is known beside it: what a person wrote, or another charger of the model showed."""
+        known: dict[str, Any] = {
+            name: value for name in (*_RUNG, "max_level", "unit") if (value := getattr(quirks, name)) is not None
+        }
+        if quirks.proven is not None:
+            known["proven"] = frozenset(Purpose(name) for name in quirks.proven if name in set(Purpose))
+        if quirks.rate_units is not None:
+            known["unit_told"] = True
+            if quirks.unit is None:
+                known["unit"] = "A" if "A" in quirks.rate_units else "W"
+        return replace(self, **known)
+
+    def shown(self) -> dict[str, Any]:
+        """What trying has shown, as fields of `Quirks`."""
+        rung = {name: getattr(self, name) for name in _RUNG}
+        unit = self.unit if self.proven else None
+        return {**rung, "unit": unit, "proven": tuple(sorted(self.proven))}
 
     @property
     def top_level(self) -> int:
@@ -45,7 +77,11 @@ class Capability:
     def restarted(self, firmware: str | None = None) -> "Capability":
         """Nothing proven, first rung: after a change of firmware, or after everything was refused."""
         return Capability(
-            level=self.top_level, max_level=self.max_level, firmware=firmware if firmware is not None else self.firmware
+            level=self.top_level,
+            max_level=self.max_level,
+            firmware=firmware if firmware is not None else self.firmware,
+            unit=self.unit if self.unit_told else "A",
+            unit_told=self.unit_told,
         )
 
     def told_max_level(self, level: int) -> "Capability":
@@ -60,8 +96,10 @@ class Capability:
 
     def refused(self, purpose: Purpose, why: Why) -> "Capability | None":
         """The next rung after this purpose was refused on the present one; None where there is none to climb to."""
-        if purpose in self.proven or not self.timed:
+        if purpose in self.proven:
             return None
+        if not self.timed:
+            return self._in_watts() if why != "silent" else None
         if why == "silent":
             return self._silenced()
         if purpose is Purpose.TX and (Purpose.DEFAULT in self.proven or why == "not supported" or self.level == 0):
@@ -76,6 +114,12 @@ class Capability:
         if self.mode == "cap":
             return replace(self, mode="tx", level=self.top_level, fallback=True, silent=0)
         return self._untimed()
+
+    def _in_watts(self) -> "Capability | None":
+        """Everything was refused in A by a charger that does not say what it takes: the ladder once more in W."""
+        if self.unit == "W" or self.unit_told or self.proven:
+            return None
+        return replace(self.restarted(), unit="W")
 
     def same_rung(self, other: "Capability") -> bool:
         """Whether the same profiles would be written."""
