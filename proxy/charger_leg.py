@@ -32,9 +32,8 @@ class ChargerLeg(Leg):
     ) -> None:
         self.offered: tuple[str, ...] = ()
         self.visitor = Visitor()
-        self.pauses = 0
-        """How often it had said too much."""
         self._allowance: Allowance | None = None
+        self._on_pause: Callable[[], None] = _nobody
 
         def note_offer(_server: ServerProtocol, offered: Sequence[Subprotocol]) -> None:
             self.offered = tuple(offered)
@@ -104,16 +103,16 @@ class ChargerLeg(Leg):
         if held and not self._transport.is_closing():
             super().data_received(held)
 
-    def limit(self, per_s: float, burst: int) -> None:
+    def limit(self, per_s: float, burst: int, on_pause: Callable[[], None]) -> None:
         """From now on it may say so much: what exceeds that waits in its own hands, and none of it is lost."""
-        self._allowance = Allowance(per_s, burst, self._time)
+        self._allowance, self._on_pause = Allowance(per_s, burst, self._time), on_pause
 
     def _hand_on(self, messages: list[bytes]) -> None:
         super()._hand_on(messages)
         if self._allowance is None or self._transport.is_closing():
             return
         if (pause_s := self._allowance.spend(len(messages))) > 0.0:
-            self.pauses += 1
+            self._on_pause()
             self.pause_reading()
             self._hear_again_in(pause_s)
 
@@ -147,3 +146,7 @@ class ChargerLeg(Leg):
     def _websocket_closing(self) -> None:
         if self._server.state not in (State.CONNECTING, State.OPEN) or self._server.handshake_exc or self._refused:
             super()._websocket_closing()
+
+
+def _nobody() -> None:
+    """Nobody wants to know."""

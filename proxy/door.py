@@ -35,7 +35,8 @@ class DoorSettings:
 @dataclass(slots=True)
 class DoorCounters:
     """Since the start: `failed_proof` (401), `not_allowed` (403), `held_up` after failures (429),
-    `overtaken` in line by a newer connection of the same charger, `sent_back` (503) because of the line.
+    `overtaken` in line by a newer connection of the same charger, `sent_back` (503) because of the line, `throttled`:
+    how often a charger that is in had to wait because it said too much.
     """
 
     failed_proof: int = 0
@@ -43,6 +44,7 @@ class DoorCounters:
     held_up: int = 0
     overtaken: int = 0
     sent_back: int = 0
+    throttled: int = 0
 
 
 class Door:
@@ -94,9 +96,14 @@ class Door:
         if status in (_UNAUTHORIZED, _FORBIDDEN):
             self._entrance.failed(who, leg.visitor, self._time())
 
-    def let_in(self, leg: ChargerLeg, who: ChargerId) -> None:
-        """It has a link."""
+    def let_in(self, leg: ChargerLeg, who: ChargerId, messages: tuple[float, int] | None) -> None:
+        """It has a link, and may say so many `messages` a second and at once."""
         self._entrance.succeeded(who, leg.visitor)
+        if messages is not None:
+            leg.limit(*messages, self._throttled)
+
+    def _throttled(self) -> None:
+        self.counters.throttled += 1
 
     async def _proves_password(self, leg: ChargerLeg, who: ChargerId, rules: EntryRules) -> bool:
         visitor = leg.visitor

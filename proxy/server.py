@@ -279,11 +279,9 @@ class ProxyServer:
         if older is not None:
             self.counters.replaced += 1
             older.close(GOING_AWAY, "replaced by a newer connection", replaced=True)
-        self.door.let_in(leg, charger.id)
+        self.door.let_in(leg, charger.id, place.messages)
         if place.let_in is not None:
             place.let_in(leg.visitor)
-        if place.messages is not None:
-            leg.limit(*place.messages)
         leg.answer(answer)
         relay = Relay(self._new_id, self._settings.relay, known.own_ids, known.own_ids_up, known.desk.intercepts)
         link = Link(charger.id, version, (leg, csms), relay, known.desk, self._around)

@@ -153,7 +153,7 @@ async def test_older_versions_are_refused(authority: Authority, tls, version: ss
         await cut_off(here, ssl=side)
 
 
-async def test_a_suite_without_authentication_is_refused(authority: Authority, tls):
+async def test_a_suite_without_authenticated_encryption_is_refused(authority: Authority, tls):
     side = client_side(authority.file, ciphers="AES128-SHA:@SECLEVEL=0")
     async with world(tls=tls) as here:
         await cut_off(here, ssl=side)
