@@ -30,8 +30,8 @@ _TOO_LATE = "Cannot call write() after write_eof()"
 class Wire:
     """One direction of a link: in order, after `delay_s`, as long as it is not frozen."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, delay_s: float) -> None:
-        self.delay_s = delay_s
+    def __init__(self, loop: asyncio.AbstractEventLoop, delay_s: float, gives_up_s: float | None) -> None:
+        self.delay_s, self._gives_up_s = delay_s, gives_up_s
         self.frozen = False
         self.dead = False
         self.source: MemoryTransport
@@ -49,11 +49,19 @@ class Wire:
     def send(self, chunk: bytes | None) -> None:
         """Put bytes on the way; None is the end of the stream."""
         if self.dead:
+            self._miss_acknowledgement()
             return
         # In a queue bytes never overtake, even when the delay has become shorter.
         self._chunks.append((self._loop.time() + self.delay_s, chunk))
         self._size += len(chunk or b"")
         self.pump()
+
+    def _miss_acknowledgement(self) -> None:
+        """Nobody acknowledges what is sent: after a while the sender's TCP gives the link up."""
+        if self._gives_up_s is not None:
+            gone = TimeoutError(errno.ETIMEDOUT, "nothing that was sent was acknowledged")
+            self._loop.call_later(self._gives_up_s, self.source.break_off, gone, context=_NETWORK)
+            self._gives_up_s = None
 
     def pump(self) -> None:
         """Schedule the next delivery if there can be one."""
@@ -339,10 +347,15 @@ class MemoryLink:
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, delay_s: float, *, on_gone: Callable[["MemoryLink"], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        delay_s: float,
+        *,
+        on_gone: Callable[["MemoryLink"], None],
+        gives_up_s: float | None = None,
     ) -> None:
         self._loop = loop
-        self._up, self._down = Wire(loop, delay_s), Wire(loop, delay_s)
+        self._up, self._down = Wire(loop, delay_s, gives_up_s), Wire(loop, delay_s, gives_up_s)
         self._ends_left = 2
         self._on_gone = on_gone
         self.client: MemoryTransport

@@ -132,10 +132,15 @@ class MemoryNetwork:
     Attributes:
         delay_s: one-way delay of links that are dialled from now on (each link's own `delay_s` can be changed later).
         links: every link that is still alive, oldest first.
+
+    Args:
+        delay_s: see above.
+        gives_up_s: a sender on a link that was cut without a word gives it up so long after it sent something; never
+            without it. Linux takes a quarter of an hour, chargers with pings of their own about a minute.
     """
 
-    def __init__(self, *, delay_s: float = 0.0) -> None:
-        self.delay_s = delay_s
+    def __init__(self, *, delay_s: float = 0.0, gives_up_s: float | None = None) -> None:
+        self.delay_s, self._gives_up_s = delay_s, gives_up_s
         self.links: list[MemoryLink] = []
         self._listeners: dict[int, list[_MemoryListener]] = {}
         self._silent: dict[int, asyncio.Event] = {}
@@ -179,7 +184,8 @@ class MemoryNetwork:
             raise ConnectionRefusedError(errno.ECONNREFUSED, f"nobody listens on {host}:{port}")
         if (listener.ssl is None) is not (ssl is None):
             raise ConnectionResetError(errno.ECONNRESET, f"{host}:{port}: one end speaks TLS and the other does not")
-        link = MemoryLink(asyncio.get_running_loop(), self.delay_s, on_gone=self._gone)
+        loop = asyncio.get_running_loop()
+        link = MemoryLink(loop, self.delay_s, on_gone=self._gone, gives_up_s=self._gives_up_s)
         self.links.append(link)
         ends = (_plain(host), self._ephemeral()), (_plain(host), port)
         await link.open(factory(), listener.make(), *ends, host=listener.context)

@@ -21,6 +21,11 @@ from simulators.network import MemoryNetwork
 from simulators.transaction_judge import Books, judged
 
 OPENS_AT = datetime(2026, 3, 2, 12, 0)  # noqa: DTZ001 - the site's own wall clock, made aware below
+GIVES_UP_S = 60.0
+"""How soon a charger notices that its link is dead (WebSocketPingInterval's usual value)."""
+ATTEMPTS = 10_000
+"""How often chargers try a transaction message: one that gives up soon, as the specification lets it, loses it whether
+or not there is a proxy, and would hide what the proxy loses."""
 TELL_ALL_S = 3600.0
 """How long after the last car came the chargers have to tell the CSMS all they know."""
 
@@ -73,7 +78,11 @@ def run(run: Run, on_progress: Callable[[float], object] = lambda _: None) -> Ve
 class _Day:
     def __init__(self, run: Run, on_progress: Callable[[float], object]) -> None:
         self._run, self._on_progress = run, on_progress
-        self._clock, self._network, self._disk = virtual_time.VirtualClock(), MemoryNetwork(), Disk()
+        self._clock, self._network, self._disk = (
+            virtual_time.VirtualClock(),
+            MemoryNetwork(gives_up_s=GIVES_UP_S),
+            Disk(),
+        )
         logs.configure("critical", self._clock)
         csms = urlsplit(run.site.csms.url)
         around = Surroundings(self._clock, self._network, run.seed)
@@ -87,7 +96,8 @@ class _Day:
         await twin.csms.start()
         self._service.start()
         await self._service.listening()
-        twin.charge_points(f"ws://127.0.0.1:{OCPP_PORT}/ocpp")
+        for charger in twin.charge_points(f"ws://127.0.0.1:{OCPP_PORT}/ocpp"):
+            charger.outbox.attempts, charger.outbox.interval_s = ATTEMPTS, 10.0
         arrivals = replayed_arrivals(run.site, self._clock.now(), run.days, seed=run.seed)
         world = twin.open_world(arrivals, self._service.metered)
         ends_at = self._clock.now() + timedelta(days=run.days)
