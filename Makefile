@@ -26,6 +26,9 @@ lint: setup
 bench: setup
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+soak: setup
+	@$(BIN)/python -m headroom.campaign --seconds $(or $(SECONDS),600) $(ARGS)
+
 # Pins every dependency again; run it after a change of pyproject.toml. torch stays out: its wheels differ by machine.
 lock:
 	@uv pip compile pyproject.toml --extra dev --extra torch-needs --universal --generate-hashes \

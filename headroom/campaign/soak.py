@@ -1,0 +1,108 @@
+"""Campaigns: building-days under drawn faults, one after another on every core, until the time is up."""
+
+import csv
+import os
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from domain.site import Site
+from headroom.campaign.day import Run, Verdict, run
+from headroom.clock import monotonic_s
+from inventory.site_file import parse_site
+from simulators.demo_site import demo_site
+from simulators.faults import Drawing, drawn
+
+CHARGERS = 20
+LEDGER_FIELDS = ("seed", "days", "faults", "violations", "overload_s", "max_loading", "transactions", "frames")
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """One run of a campaign and its verdict."""
+
+    seed: int
+    verdict: Verdict
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a campaign has come to."""
+
+    days: float = 0.0
+    faults: int = 0
+    violations: int = 0
+
+    def add(self, day: Day) -> None:
+        """One more run."""
+        self.days += day.verdict.days
+        self.faults += day.verdict.faults
+        self.violations += len(day.verdict.violations)
+
+    def __str__(self) -> str:
+        """The campaign's last line."""
+        return f"{self.days:g} building-days, {self.faults} faults, {self.violations} violations"
+
+
+def building() -> Site:
+    """The campaigns' building: 20 EVSEs behind a panel that is too small for them."""
+    return parse_site(demo_site(CHARGERS), "campaign.yaml")
+
+
+def day_of(seed: int, days: float = 1.0, at_once: int = 1) -> Run:
+    """The run of a seed: its cars, its load and its faults."""
+    site = building()
+    return Run(site, drawn(site, days, seed, Drawing(at_once=at_once)), days, seed)
+
+
+def campaign(seconds: float, first_seed: int, *, days: float = 1.0, workers: int | None = None) -> Iterator[Day]:
+    """Runs from `first_seed` on, in the order in which they end; those under way when the time is up are finished."""
+    ends_s = monotonic_s() + seconds
+    workers = workers or os.cpu_count() or 1
+    seed = first_seed
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        running: dict[Future[Verdict], int] = {}
+        while True:
+            while len(running) < workers and monotonic_s() < ends_s:
+                running[pool.submit(_run_seed, seed, days)] = seed
+                seed += 1
+            if not running:
+                return
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield Day(running.pop(future), future.result())
+
+
+def _run_seed(seed: int, days: float) -> Verdict:
+    return run(day_of(seed, days))
+
+
+def kinds_of(runs: list[Day]) -> Counter[str]:
+    """Faults by kind over all runs."""
+    total: Counter[str] = Counter()
+    for day in runs:
+        total.update(day.verdict.by_kind)
+    return total
+
+
+def note(ledger: Path, day: Day) -> None:
+    """Add a run to the ledger of seeds, a CSV file; it is made where there is none."""
+    fresh = not ledger.exists()
+    with ledger.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if fresh:
+            writer.writerow(LEDGER_FIELDS)
+        found = day.verdict
+        counted = (len(found.violations), round(found.overload_s, 1), round(found.max_loading, 4))
+        writer.writerow((day.seed, found.days, found.faults, *counted, found.transactions, found.frames))
+
+
+def seeds_in(ledger: Path) -> set[int]:
+    """The seeds that a ledger has already."""
+    if not ledger.exists():
+        return set()
+    with ledger.open(newline="", encoding="utf-8") as file:
+        return {int(row["seed"]) for row in csv.DictReader(file)}
