@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -110,11 +111,11 @@ _PRIVATE_KEY: Final = re.compile(
 )
 _USER_IN_URL: Final = re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://)[^/@\s]*@", re.IGNORECASE)
 _QUERY_IN_URL: Final = re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://[^\s?#]+\?)[^\s#]+", re.IGNORECASE)
-_WORTH_A_LOOK: Final = re.compile(
-    rf'"({"|".join(EVERYWHERE)})"|pass|secret|key|pin|psk|credential|bearer|token|signeddata|://|\\'.encode(),
-    re.IGNORECASE,
+_WORTH_A_LOOK: Final = (
+    *(f'"{name}"'.encode() for name in EVERYWHERE),
+    *(b"pass", b"secret", b"key", b"pin", b"psk", b"credential", b"bearer", b"token", b"signeddata", b"://", b"\\"),
 )
-"""A payload without any of these holds nothing of the two last kinds. A backslash may spell anything."""
+"""A payload in lower case with none of these holds nothing of the two last kinds. A backslash may spell anything."""
 
 
 class Redactor:
@@ -132,7 +133,7 @@ class Redactor:
         if action is None:
             return None
         paths = PATHS.get(action, {})
-        if not paths and _WORTH_A_LOOK.search(payload) is None:
+        if not paths and not _is_worth_a_look(payload.lower()):
             return payload if _is_json(payload) else None
         try:
             value = msgspec.json.decode(payload, type=Any, strict=True)
@@ -164,9 +165,7 @@ class Redactor:
         values_are_secret, signed = _names_a_secret(value), value.get("format") == "SignedData"
         for key, item in value.items():
             place = f"{path}.{key}" if path else key
-            take = paths.get(place) or EVERYWHERE.get(key.lower())
-            if take is None and (_SECRET_NAME.search(key) and not _NOT_SECRET.search(key)):
-                take = Take.SECRET
+            take = paths.get(place) or _by_name(key)
             if signed and key == "value":
                 take = Take.WITHHELD
             if values_are_secret and key in ("value", "attributeValue", "actualValue", "variableAttribute"):
@@ -195,7 +194,19 @@ def _names_a_secret(value: Mapping[str, Any]) -> bool:
     if isinstance(variable, dict):
         names.append(variable.get("name"))
         names.append(variable.get("instance"))
-    return any(isinstance(name, str) and _SECRET_NAME.search(name) and not _NOT_SECRET.search(name) for name in names)
+    return any(isinstance(name, str) and _by_name(name) is Take.SECRET for name in names)
+
+
+@lru_cache(maxsize=4096)
+def _by_name(name: str) -> Take | None:
+    take = EVERYWHERE.get(name.lower())
+    if take is None and _SECRET_NAME.search(name) and not _NOT_SECRET.search(name):
+        take = Take.SECRET
+    return take
+
+
+def _is_worth_a_look(payload: bytes) -> bool:
+    return any(needle in payload for needle in _WORTH_A_LOOK)
 
 
 def _clean_text(text: str) -> str:
