@@ -13,6 +13,7 @@ from domain.ids import ChargerId
 Unit = Literal["A", "W"]
 Feedback = Literal["honest", "rejected", "bare", "empty", "constant", "wrong", "silent"]
 AfterZero = Literal["resumes", "stays_paused", "full_current"]
+Phases = Literal["lines", "overall", "none"]
 Offline = Literal["proven", "failed"]
 
 
@@ -67,7 +68,7 @@ class Quirks:
     measurands: tuple[str, ...] | None = None
     takes_measurands: tuple[str, ...] | None = None
     sample_interval_s: int | None = None
-    phases: Literal["lines", "overall", "none"] | None = None
+    phases: Phases | None = None
     obeys: bool | None = None
     after_zero: AfterZero | None = None
     offline: Offline | None = None

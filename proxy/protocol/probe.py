@@ -155,7 +155,7 @@ def words(text: str) -> tuple[str, ...]:
 
 def _units(text: str) -> tuple[Unit, ...] | None:
     found = {_UNITS[word.lower()] for word in words(text) if word.lower() in _UNITS}
-    return tuple(unit for unit in ("A", "W") if unit in found) or None  # type: ignore[misc]
+    return tuple(unit for unit in ("A", "W") if unit in found) or None
 
 
 def _truth(text: str) -> bool | None:
