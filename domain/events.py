@@ -3,9 +3,10 @@
 `at` is our own clock, always aware UTC. `*_mono_s` are readings of one process's monotonic clock, for latencies only.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from domain.ids import ChargerId, DecisionId, EvseId
 from domain.metering import EvseSample, MeterReading
@@ -31,6 +32,37 @@ class ChargerDisconnected:
     charger: ChargerId
     at: datetime
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CsmsLost:
+    """A charger goes on without its CSMS: the proxy answers in its place, and keeps what it has to be told."""
+
+    charger: ChargerId
+    at: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CsmsReturned:
+    """A charger's CSMS can be reached again."""
+
+    charger: ChargerId
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StartInDoubt:
+    """A CSMS may hold a start twice, since it was sent again after a reply was lost; or, where it is `given_up`, not at
+    all. `started_at` is the charger's own stamp.
+    """
+
+    charger: ChargerId
+    at: datetime
+    connector: int | None
+    id_tag: str | None
+    started_at: str | None
+    given_up: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +134,33 @@ class CsmsLimitChanged:
     connector: int
     at: datetime
     limit_a: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CsmsProfilesChanged:
+    """The CSMS's own charging profiles at a charger, all of them, as JSON values: to be brought back after a restart.
+
+    `version` is the protocol in whose words they are.
+    """
+
+    charger: ChargerId
+    at: datetime
+    version: OcppVersion
+    profiles: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CsmsCommandWithheld:
+    """A command of the CSMS's was refused in the charger's name, or a part of it was: `why` is one reason for a person.
+
+    `by_charger`: the charger did by itself what would have been refused; nobody can withhold that.
+    """
+
+    charger: ChargerId
+    at: datetime
+    action: str
+    why: str
+    by_charger: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,12 +247,17 @@ class QuirksLearned:
 Event = (
     ChargerConnected
     | ChargerDisconnected
+    | CsmsLost
+    | CsmsReturned
+    | StartInDoubt
     | ChargerBooted
     | EvseStatusChanged
     | SessionStarted
     | SessionEnded
     | EvseMetered
     | CsmsLimitChanged
+    | CsmsProfilesChanged
+    | CsmsCommandWithheld
     | FeederMetered
     | SetpointSent
     | SetpointAccepted

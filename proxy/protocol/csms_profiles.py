@@ -1,67 +1,69 @@
-"""What the CSMS itself has limited: its profiles as they passed and were accepted, and the limit that leads now.
+"""What the CSMS allows, read from its shadow: the limits that lead, when they change, and what ours must respect."""
 
-The durable shadow and the merge will stand on this; for now it is memory, and says only what the CSMS wants.
-"""
-
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
 
 from domain.events import CsmsLimitChanged
-from domain.site import Charger
+from domain.site import Charger, Evse
 from proxy.protocol.charger_clock import ChargerClock
-from proxy.protocol.composite import ChargingProfile, Purpose, TransactionNow, cap_a, lowest, transaction_a
-from proxy.protocol.dialects import ClearCriteria
+from proxy.protocol.composite import (
+    Allowed,
+    ChargingProfile,
+    Purpose,
+    TransactionNow,
+    allowed_by,
+    both,
+    bound,
+    cap,
+    cap_a,
+    default,
+    leading,
+    lowest,
+    next_edge,
+    transaction_a,
+    transaction_limit,
+)
+from proxy.protocol.shadow import ANY_CONNECTOR, Book, Shadow
 from proxy.protocol.transactions import Transactions
 
-MAX_PROFILES = 256
+_OF_TRANSACTIONS = (Purpose.TX, Purpose.DEFAULT)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which of the CSMS's limits a profile of ours stands above, and has to respect.
+
+    CAP: the station caps, and where the charger has one EVSE those that are owned besides. DEFAULT: what a transaction
+    that begins may have. TX: what `transaction` may have.
+    """
+
+    purpose: Purpose
+    connector: int
+    conductors: int
+    transaction: TransactionNow | None = None
 
 
 class CsmsProfiles:
-    """One charger's CSMS profiles. A limit is told per EVSE (station cap included); with several EVSEs the station
-    cap also for connector 0. Limits that change by the mere passing of time are told with the next message.
+    """One charger's. A limit is told per EVSE (station cap included); with several EVSEs the cap also for connector 0.
+
+    Instants are in the charger's clock, except where it says ours.
     """
 
     def __init__(
-        self, charger: Charger, line_to_line_v: float, transactions: Transactions, clock: ChargerClock
+        self, charger: Charger, line_to_line_v: float, transactions: Transactions, clock: ChargerClock, shadow: Shadow
     ) -> None:
         self._charger, self._line_to_line_v = charger, line_to_line_v
         self._transactions, self._clock = transactions, clock
-        self._profiles: list[ChargingProfile] = []
+        self.shadow = shadow
         self._told: dict[int, float | None] = {}
 
-    @property
-    def profiles(self) -> Sequence[ChargingProfile]:
-        """The CSMS's profiles, oldest first."""
-        return tuple(self._profiles)
-
-    def accepted(self, profile: ChargingProfile) -> None:
-        """The charger accepted this profile: it replaces the one of its id, and of its purpose, level and connector."""
-        self._profiles = [p for p in self._profiles if p.id != profile.id and not _same_place(p, profile)]
-        self._profiles = [*self._profiles[1 - MAX_PROFILES :], profile]
-
-    def cleared(self, criteria: ClearCriteria) -> None:
-        """The charger accepted a ClearChargingProfile."""
-        self._profiles = [p for p in self._profiles if not criteria.matches(p)]
-
-    def started(self, connector: int, transaction_id: str) -> None:
-        """A transaction began: a profile that came with the remote start belongs to it now."""
-        self._profiles = [
-            replace(p, transaction_id=transaction_id)
-            if p.purpose is Purpose.TX and p.connector == connector and p.transaction_id is None
-            else p
-            for p in self._profiles
-        ]
-
-    def ended(self, transaction_id: str) -> None:
-        """A transaction is over, and its profiles with it."""
-        self._profiles = [
-            p for p in self._profiles if p.purpose is not Purpose.TX or p.transaction_id != transaction_id
-        ]
+    # For the EMS.
 
     def changes(self, at: datetime) -> list[CsmsLimitChanged]:
-        """The limits in A that lead now and are not what was told last."""
-        if not self._profiles and not self._told:
+        """The limits in A that lead now (ours) and are not what was told last."""
+        if not self.shadow.book and not self._told:
             return []
         events = []
         for connector, limit_a in self._leading(at).items():
@@ -70,26 +72,129 @@ class CsmsProfiles:
                 self._told[connector] = limit_a
         return events
 
+    def next_change(self, at: datetime) -> datetime | None:
+        """When time alone may change a limit that leads, on our clock; None: never."""
+        then = self._clock.now(at)
+        edges = [self._edge(book, then, None) for book in self.shadow.books]
+        edge = min((edge for edge in edges if edge is not None), default=None)
+        return None if edge is None else at + (edge - then)
+
+    # For the merge.
+
+    def scope_of_cap(self) -> Scope:
+        """Of a station cap of ours: the busiest wiring of the charger."""
+        widest = max(evse.conductors for evse in self._charger.evses)
+        only = self._charger.evses[0] if len(self._charger.evses) == 1 else None
+        transaction = self._now(only.connector) if only is not None else None
+        return Scope(Purpose.CAP, 0 if only is None else only.connector, widest, transaction)
+
+    def scope_of(self, evse: Evse, purpose: Purpose) -> Scope:
+        """Of a default or transaction profile of ours at an EVSE."""
+        transaction = self._now(evse.connector) if purpose is Purpose.TX else None
+        return Scope(purpose, evse.connector, evse.conductors, transaction)
+
+    def allowed(self, scope: Scope, then: datetime) -> Allowed | None:
+        """What the CSMS allows there; while a change is on trial, what both the old and the new allow."""
+        return reduce(both, (self._allowed(book, scope, then) for book in self.shadow.books), None)
+
+    def edge(self, scope: Scope, after: datetime) -> datetime | None:
+        """The next instant at which `allowed` may answer differently."""
+        edges = [self._edge(book, after, scope) for book in self.shadow.books]
+        return min((edge for edge in edges if edge is not None), default=None)
+
+    def floor(self, scope: Scope) -> Allowed | None:
+        """The least that the CSMS ever allows there, whatever leads; None: it limits nothing."""
+        periods = (
+            allowed_by(profile, period, scope.conductors, self._line_to_line_v)
+            for book in self.shadow.books
+            for profile in self._relevant(book, scope)
+            for period in profile.periods
+        )
+        return reduce(both, periods, None)
+
+    def owns(self, purpose: Purpose, level: int) -> bool:
+        """Whether a profile of the CSMS's that stands nowhere else is of this purpose and level."""
+        return any(
+            kept.owned and (kept.profile.purpose, kept.profile.level) == (purpose, level)
+            for book in self.shadow.books
+            for kept in book
+        )
+
+    # Inside.
+
+    def _now(self, connector: int) -> TransactionNow | None:
+        running = self._transactions.at(connector)
+        if running is None:
+            return None
+        started_at = self._clock.now(running.started_at) if running.started_at is not None else None
+        return TransactionNow(running.transaction_id, started_at)
+
+    def _relevant(self, book: Book, scope: Scope) -> list[ChargingProfile]:
+        """The profiles of a book that a scope looks at."""
+        profiles = [kept.profile for kept in book]
+        if scope.purpose is Purpose.CAP:
+            caps = [profile for profile in profiles if profile.purpose is Purpose.CAP]
+            owned = any(kept.owned and kept.profile.purpose in _OF_TRANSACTIONS for kept in book)
+            if not owned or not scope.connector:
+                return caps
+            return caps + self._of_transaction(profiles, scope) + _starting(book, scope.connector)
+        if scope.purpose is Purpose.DEFAULT:
+            return [*_defaults(profiles, scope.connector), *_starting(book, scope.connector)]
+        return self._of_transaction(profiles, scope)
+
+    @staticmethod
+    def _of_transaction(profiles: Sequence[ChargingProfile], scope: Scope) -> list[ChargingProfile]:
+        own = bound(profiles, scope.connector, scope.transaction) if scope.transaction is not None else []
+        return own + _defaults(profiles, scope.connector)
+
+    def _allowed(self, book: Book, scope: Scope, then: datetime) -> Allowed | None:
+        relevant, volts = self._relevant(book, scope), self._line_to_line_v
+        of_transaction = transaction_limit(relevant, scope.connector, then, scope.transaction, scope.conductors, volts)
+        # What comes with a remote start leads as soon as its transaction has begun, before ours is there.
+        starting = [kept.profile for kept in book if kept.starts and kept.profile in relevant]
+        begun = leading(starting, then, scope.conductors, volts)
+        if scope.purpose is Purpose.CAP:
+            return both(both(cap(relevant, then, scope.conductors, volts), of_transaction), begun)
+        if scope.purpose is Purpose.DEFAULT:
+            return both(default(relevant, scope.connector, then, scope.conductors, volts), begun)
+        return of_transaction
+
+    def _edge(self, book: Book, after: datetime, scope: Scope | None) -> datetime | None:
+        if scope is not None:
+            started_at = scope.transaction.started_at if scope.transaction is not None else None
+            found = [next_edge(profile, after, started_at) for profile in self._relevant(book, scope)]
+        else:
+            starts = {now.started_at for evse in self._charger.evses if (now := self._now(evse.connector)) is not None}
+            found = [next_edge(kept.profile, after, at) for kept in book for at in starts or {None}]
+        return min((edge for edge in found if edge is not None), default=None)
+
+    def leading_at(self, connector: int, then: datetime) -> float | None:
+        """The CSMS's own limit in A at a connector, station cap included; at connector 0 the cap alone."""
+        profiles, volts = self.shadow.profiles, self._line_to_line_v
+        evse = next((evse for evse in self._charger.evses if evse.connector == connector), None)
+        if evse is None:
+            widest = max(evse.conductors for evse in self._charger.evses)
+            return cap_a(profiles, then, widest, volts)
+        return lowest(
+            cap_a(profiles, then, evse.conductors, volts),
+            transaction_a(profiles, connector, then, self._now(connector), evse.conductors, volts),
+        )
+
+    def any_edge(self, after: datetime) -> datetime | None:
+        """The next instant at which any of the CSMS's limits may change."""
+        return self._edge(self.shadow.book, after, None)
+
     def _leading(self, at: datetime) -> dict[int, float | None]:
-        then, evses = self._clock.now(at), self._charger.evses
-        limits: dict[int, float | None] = {}
-        for evse in evses:
-            running = self._transactions.at(evse.connector)
-            now = None
-            if running is not None:
-                started_at = self._clock.now(running.started_at) if running.started_at is not None else None
-                now = TransactionNow(running.transaction_id, started_at)
-            limits[evse.connector] = lowest(
-                cap_a(self._profiles, then, evse.conductors, self._line_to_line_v),
-                transaction_a(self._profiles, evse.connector, then, now, evse.conductors, self._line_to_line_v),
-            )
-        if len(evses) > 1:
-            widest = max(evse.conductors for evse in evses)
-            limits[0] = cap_a(self._profiles, then, widest, self._line_to_line_v)
-        return limits
+        then, connectors = self._clock.now(at), [evse.connector for evse in self._charger.evses]
+        if len(connectors) > 1:
+            connectors.append(0)
+        return {connector: self.leading_at(connector, then) for connector in connectors}
 
 
-def _same_place(one: ChargingProfile, other: ChargingProfile) -> bool:
-    return (one.purpose, one.level, one.connector) == (other.purpose, other.level, other.connector) and (
-        one.purpose is not Purpose.TX or one.transaction_id in (None, other.transaction_id)
-    )
+def _defaults(profiles: Iterable[ChargingProfile], connector: int) -> list[ChargingProfile]:
+    return [p for p in profiles if p.purpose is Purpose.DEFAULT and p.connector in (0, connector)]
+
+
+def _starting(book: Book, connector: int) -> list[ChargingProfile]:
+    """Profiles of remote starts that may become this connector's."""
+    return [kept.profile for kept in book if kept.starts and kept.profile.connector in (ANY_CONNECTOR, connector)]

@@ -1,31 +1,32 @@
 """One charger's meaning: its messages become events, set-points become calls, outcomes become events again."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from domain.commands import ApplySetpoint
-from domain.events import ChargerBooted, Event, OcppVersion, SessionEnded, SessionStarted
+from domain.events import CsmsCommandWithheld, Event, OcppVersion
 from domain.site import Charger
 from proxy.protocol.capability import Capability
 from proxy.protocol.charger_clock import ChargerClock
-from proxy.protocol.csms_profiles import CsmsProfiles
-from proxy.protocol.dialects import dialect_of
-from proxy.protocol.exchange import Call, Exchange, OwnCall, OwnOutcome, Side
-from proxy.protocol.interception import PassesAll
-from proxy.protocol.profiles import Profiles
-from proxy.protocol.reading import OfExchange, of_exchange
-from proxy.protocol.tolerant import Json, as_int, as_object, as_objects, read_object
+from proxy.protocol.cut_off import CutOffGuard, describe
+from proxy.protocol.exchange import Call, Exchange, OwnOutcome, Side
+from proxy.protocol.interception import Answered, Order, Verdict, WakeUp
+from proxy.protocol.smart_charging import SmartCharging
 from proxy.protocol.transactions import Transactions
 from proxy.protocol.translate16 import Translator16
 from proxy.protocol.translate201 import Translator201
 
+Wants = list[Event | Order]
 
-class ChargerDesk(PassesAll):
-    """The glue of translator, CSMS profiles and own profiles for one charger, across its reconnects (a `Desk`).
+
+class ChargerDesk:
+    """The glue of translator and smart charging for one charger, across its reconnects (a `Desk`).
 
     `new_token` gives unique tokens for own calls. `transactions` are the sessions known to run, per connector;
-    `capability` what earlier runs learnt. `line_to_line_v` is the supply's nominal voltage.
+    `capability` what earlier runs learnt; `csms_profiles` the CSMS's profiles as an earlier run told them.
+    `line_to_line_v` is the supply's nominal voltage.
     """
 
     def __init__(
@@ -37,30 +38,36 @@ class ChargerDesk(PassesAll):
         transactions: Mapping[int, str] | None = None,
         line_to_line_v: float = 208.0,
         capability: Capability | None = None,
+        csms_profiles: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.charger, self.version = charger, version
         self.counts: Counter[str] = Counter()
         self.clock = ChargerClock()
+        self.guard = CutOffGuard(version)
         self._transactions = Transactions(transactions)
-        self._dialect = dialect_of(version)
         translator = Translator16 if version == "ocpp1.6" else Translator201
         self._translator = translator(charger, line_to_line_v, self._transactions, self.clock, self.counts)
-        self._csms = CsmsProfiles(charger, line_to_line_v, self._transactions, self.clock)
-        self._profiles = Profiles(
-            charger, self._dialect, new_token, self.clock, self._transactions, capability or Capability()
+        self.charging = SmartCharging(
+            charger,
+            version,
+            new_token,
+            self.clock,
+            self._transactions,
+            line_to_line_v=line_to_line_v,
+            capability=capability or Capability(),
+            stored=csms_profiles,
         )
-        self._from_csms: dict[str, OfExchange] = {
-            "SetChargingProfile": of_exchange(read_object, self._csms_set),
-            "ClearChargingProfile": of_exchange(read_object, self._csms_cleared),
-            self._dialect.remote_start: of_exchange(read_object, self._csms_remote_start),
-            "GetConfiguration": of_exchange(read_object, self._csms_read_keys),
-            "GetVariables": of_exchange(read_object, self._csms_read_variables),
-        }
+        self._withheld: list[Event] = []
+        self._wakes_at: datetime | None = None
 
     @property
     def capability(self) -> Capability:
         """What the charger turned out to accept of charging profiles: to be kept for the next run."""
-        return self._profiles.capability
+        return self.charging.profiles.capability
+
+    @capability.setter
+    def capability(self, known: Capability) -> None:
+        self.charging.profiles.capability = known
 
     @property
     def running(self) -> Mapping[int, str]:
@@ -68,85 +75,83 @@ class ChargerDesk(PassesAll):
         found = {evse.connector: self._transactions.at(evse.connector) for evse in self.charger.evses}
         return {connector: running.transaction_id for connector, running in found.items() if running is not None}
 
-    def connected(self, now: datetime) -> list[OwnCall]:  # noqa: ARG002 (the `Desk` protocol's; a fall-back needs no clock)
+    # Before frames go.
+
+    def intercepts(self, side: Side, action: str) -> bool:
+        """Whether CALLs of this action, or the replies to them, may have to be changed."""
+        return self.guard.intercepts(side, action) or self.charging.intercepts(side, action)
+
+    def on_intercepted(self, call: Call) -> tuple[Verdict | None, Sequence[Order]]:
+        """What becomes of a CALL of an intercepted action."""
+        if self.guard.intercepts(call.origin, call.action):
+            ruling = self.guard.rule(call)
+            if ruling is None:
+                return None, ()
+            self._withheld += [
+                CsmsCommandWithheld(self.charger.id, call.at, call.action, why) for why in describe(ruling.refusals)
+            ]
+            return ruling.verdict, ()
+        verdict, orders = self.charging.on_intercepted(call)
+        return verdict, [*orders, *self._wake()]
+
+    def on_reply(self, call: Call, ok: bool, payload: bytes) -> Answered | None:
+        """What is answered instead of what the peer did."""
+        if self.guard.intercepts(call.origin, call.action):
+            return self.guard.on_reply(call, ok, payload)
+        return self.charging.on_reply(call, ok, payload)
+
+    # After they went.
+
+    def connected(self, now: datetime) -> Sequence[Order]:  # noqa: ARG002 (the `Desk` protocol's; a fall-back needs no clock)
         """A new socket is relayed: first the fall-backs, so that no EVSE is without a limit."""
         self._translator.connected()
-        return self._profiles.connected()
+        self._wakes_at = None
+        return [*self.charging.connected(), *self._wake()]
 
-    def on_call(self, call: Call) -> list[Event]:
+    def on_call(self, call: Call) -> Sequence[Event | Order]:
         """What a charger's message tells by itself; nothing for what is not read."""
+        wants, self._withheld = [*self._withheld], []
         reader = self._translator.at_call.get(call.action) if call.origin is Side.CHARGER else None
-        return [] if reader is None else self._follow(reader(call), call.at)
+        if reader is None:
+            heard = self.charging.on_charger(call) if call.origin is Side.CHARGER else []
+            return [*wants, *heard, *self._wake()]
+        return [*wants, *self._follow(reader(call), call.at)]
 
-    def on_exchange(self, exchange: Exchange) -> list[Event]:
+    def on_exchange(self, exchange: Exchange) -> Sequence[Event | Order]:
         """What a message and its reply tell together; nothing for what is not read."""
         call = exchange.call
-        table = self._translator.at_exchange if call.origin is Side.CHARGER else self._from_csms
-        reader = table.get(call.action)
+        if call.origin is Side.CSMS:
+            self.guard.observe(exchange)
+            return [*self.charging.on_exchange(exchange), *self._wake()]
+        reader = self._translator.at_exchange.get(call.action)
         return [] if reader is None else self._follow(reader(exchange), exchange.at)
 
-    def apply(self, command: ApplySetpoint) -> list[OwnCall]:
+    def apply(self, command: ApplySetpoint) -> Sequence[Order]:
         """The calls for a set-point, in sending order; `UnknownIdError` for an EVSE of another charger."""
-        return self._profiles.apply(command)
+        return [*self.charging.profiles.apply(command), *self._wake()]
 
-    def on_outcome(self, outcome: OwnOutcome) -> tuple[list[Event], list[OwnCall]]:
-        """An injected call was sent, answered or given up: what that means, and what to inject next."""
-        return self._profiles.on_outcome(outcome)
+    def on_outcome(self, outcome: OwnOutcome) -> tuple[Sequence[Event], Sequence[Order]]:
+        """An injected call was sent, answered or given up: what that means, and what to do next."""
+        wants = self.charging.on_outcome(outcome)
+        events = [want for want in wants if not isinstance(want, Order)]
+        return events, [*(want for want in wants if isinstance(want, Order)), *self._wake()]
 
-    def _follow(self, events: list[Event] | None, at: datetime) -> list[Event]:
+    def tick(self, now: datetime) -> Sequence[Event | Order]:
+        """The instant of a `WakeUp` has come."""
+        self._wakes_at = None
+        return [*self.charging.tick(now), *self._wake()]
+
+    def _follow(self, events: list[Event] | None, at: datetime) -> Wants:
         """What other parts of the desk make of the events, and limits of the CSMS that lead from now on."""
         if events is None:
             self.counts["unreadable"] += 1
             return []
-        for event in events:
-            if isinstance(event, SessionStarted):
-                self._csms.started(event.connector, event.transaction_id)
-            elif isinstance(event, SessionEnded):
-                self._csms.ended(event.transaction_id)
-            elif isinstance(event, ChargerBooted) and event.accepted:
-                self._profiles.booted(event.firmware)
-        changes = self._csms.changes(at)
-        return [*events, *changes] if changes else events
+        return [*events, *self.charging.follow(events, at), *self._wake()]
 
-    def _csms_set(self, exchange: Exchange, payload: Json, reply: Json) -> list[Event]:
-        if reply.get("status") != "Accepted":
+    def _wake(self) -> list[WakeUp]:
+        """To be woken, where nobody was asked to do so early enough."""
+        due_at = self.charging.due_at
+        if due_at is None or (self._wakes_at is not None and self._wakes_at <= due_at):
             return []
-        profile = self._dialect.read_set(payload, exchange.at)
-        if profile is None:
-            self.counts["unreadable"] += 1
-            return []
-        self._csms.accepted(profile)
-        return self._profiles.overridden(exchange.at, profile)
-
-    def _csms_cleared(self, exchange: Exchange, payload: Json, reply: Json) -> list[Event]:
-        if reply.get("status") != "Accepted":
-            return []
-        criteria = self._dialect.read_clear(payload)
-        self._csms.cleared(criteria)
-        return self._profiles.cleared(exchange.at, criteria)
-
-    def _csms_remote_start(self, exchange: Exchange, payload: Json, reply: Json) -> list[Event]:
-        if reply.get("status") != "Accepted" or not isinstance(payload.get("chargingProfile"), dict):
-            return []
-        if len(self.charger.evses) == 1:
-            only = self.charger.evses[0].connector
-            payload = {"connectorId": only, "evseId": only, **payload}
-        return self._csms_set(exchange, self._dialect.as_set(payload), reply)
-
-    def _csms_read_keys(self, exchange: Exchange, payload: Json, reply: Json) -> list[Event]:  # noqa: ARG002 (a table's row)
-        for key in as_objects(reply.get("configurationKey"), 1000):
-            if key.get("key") == "ChargeProfileMaxStackLevel":
-                self._told_max_level(key.get("value"))
-        return []
-
-    def _csms_read_variables(self, exchange: Exchange, payload: Json, reply: Json) -> list[Event]:  # noqa: ARG002 (a table's row)
-        for result in as_objects(reply.get("getVariableResult"), 1000):
-            component, variable = as_object(result.get("component")), as_object(result.get("variable"))
-            if (component.get("name"), variable.get("name")) == ("SmartChargingCtrlr", "ProfileStackLevel"):
-                self._told_max_level(result.get("attributeValue"))
-        return []
-
-    def _told_max_level(self, value: object) -> None:
-        level = as_int(value)
-        if level is not None:
-            self._profiles.capability = self._profiles.capability.told_max_level(level)
+        self._wakes_at = due_at
+        return [WakeUp(due_at)]

@@ -63,8 +63,7 @@ class Dialect:
     place: str
     body: str
     write: Callable[[ChargingProfile], Mapping[str, object]]
-    clear_id: str
-    """The field of ClearChargingProfile that names one profile."""
+    write_clear: Callable[[ClearCriteria], Mapping[str, object]]
     read_set: Callable[[Json, datetime], ChargingProfile | None]
     as_set: Callable[[Json], Json]
     """A remote start that carries a profile, as the SetChargingProfile that it amounts to."""
@@ -72,6 +71,8 @@ class Dialect:
     can_bind: Callable[[str], bool]
     """Whether a TxProfile can name this transaction."""
     dynamic: bool = False
+    says_why: bool = True
+    """Whether its answers have room for a reason."""
 
     def read(self, body: Json, connector: int, at: datetime) -> ChargingProfile | None:
         """A profile by itself."""
@@ -136,6 +137,27 @@ def _write_201(profile: ChargingProfile) -> Mapping[str, object]:
         body["maxOfflineDuration"] = profile.max_offline_s
     body["chargingSchedule"] = [{"id": 1, **_schedule(profile, names_phase=True)}]
     return {"evseId": profile.connector, "chargingProfile": body}
+
+
+def _write_clear_16(criteria: ClearCriteria) -> Mapping[str, object]:
+    fields = {
+        "id": criteria.id,
+        "connectorId": criteria.connector,
+        "chargingProfilePurpose": None if criteria.purpose is None else _PURPOSES_16[criteria.purpose],
+        "stackLevel": criteria.level,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _write_clear_201(criteria: ClearCriteria) -> Mapping[str, object]:
+    if criteria.id is not None:
+        return {"chargingProfileId": criteria.id}
+    fields = {
+        "evseId": criteria.connector,
+        "chargingProfilePurpose": None if criteria.purpose is None else _PURPOSES_201[criteria.purpose],
+        "stackLevel": criteria.level,
+    }
+    return {"chargingProfileCriteria": {name: value for name, value in fields.items() if value is not None}}
 
 
 _PURPOSES_16 = {
@@ -259,11 +281,12 @@ DIALECT_16 = Dialect(
     place="connectorId",
     body="csChargingProfiles",
     write=_write_16,
-    clear_id="id",
+    write_clear=_write_clear_16,
     read_set=lambda p, at: _read_body_16(as_object(p.get("csChargingProfiles")), p.get("connectorId"), at),
     as_set=lambda p: {"connectorId": p.get("connectorId"), "csChargingProfiles": p.get("chargingProfile")},
     read_clear=_read_clear_16,
     can_bind=_is_16_id,
+    says_why=False,
 )
 DIALECT_201 = Dialect(
     first_id=900001,
@@ -272,7 +295,7 @@ DIALECT_201 = Dialect(
     place="evseId",
     body="chargingProfile",
     write=_write_201,
-    clear_id="chargingProfileId",
+    write_clear=_write_clear_201,
     read_set=lambda p, at: _read_body_201(as_object(p.get("chargingProfile")), p.get("evseId"), at),
     as_set=lambda p: {"evseId": p.get("evseId"), "chargingProfile": p.get("chargingProfile")},
     read_clear=_read_clear_201,

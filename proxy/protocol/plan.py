@@ -1,39 +1,25 @@
 """Which profiles one set-point needs, in which order: the pure part of `profiles`, without outcomes."""
 
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from decimal import ROUND_FLOOR, Decimal
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
 from math import isfinite
 
 from domain.commands import ApplySetpoint
 from domain.ids import EvseId
 from domain.site import Charger, Evse
 from proxy.protocol.capability import Capability
-from proxy.protocol.charger_clock import EPOCH, ChargerClock
+from proxy.protocol.charger_clock import ChargerClock
 from proxy.protocol.composite import ChargingProfile, Kind, Period, Purpose, RateUnit
+from proxy.protocol.csms_profiles import CsmsProfiles
 from proxy.protocol.dialects import Dialect
-from proxy.protocol.tolerant import MAX_ID
+from proxy.protocol.features import Features
+from proxy.protocol.schedules import Draft, Slot, same_from, static, still_good, wire_amps
 from proxy.protocol.transactions import Transactions
 
-CLOCK_MARGIN_S = 60.0
-"""M: the worst error of a charger's clock that the start of a schedule allows for."""
-_TENTH = Decimal("0.1")
-_ROUNDING = Decimal("1e-6")
 _SHORT_UNTIMED = "the charger keeps no timed schedule, so it is held at its fall-back"
 _SHORT_CLOCK = "the charger's clock is not known and it keeps no fall-back profile, so it is held at its fall-back"
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """One place for one profile of ours, with one id for ever: writing it again replaces what is there."""
-
-    name: str
-    id: int
-    connector: int
-    purpose: Purpose
-    fallback: bool = False
-    group: bool = False
 
 
 @dataclass(slots=True)
@@ -45,19 +31,26 @@ class Standing:
     accepted_version: int = 0
     asked: ChargingProfile | None = None
     held: ChargingProfile | None = None
+    revision: int = -1
+    """The CSMS's shadow that `held` respects, by its revision."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The profiles of one set-point in sending order. `main` names those slots whose limit is the set-point's.
 
-    `told_a` is what the charger is told for now; `short` says why that is less than was asked, else None.
+    `told_a` is what the EMS allows for now, whatever the CSMS does; `short` says why that is less than was asked, else
+    None. `good` names slots that need no write. From `exact_until` (our clock) on it may allow less than it should.
     """
 
     told_a: float
     short: str | None = None
     writes: tuple[tuple[Slot, ChargingProfile], ...] = ()
     main: frozenset[str] = frozenset()
+    good: frozenset[str] = frozenset()
+    exact_until: datetime | None = None
+    step_at: datetime | None = None
+    """When the dead-man step of the set-point comes, in the charger's clock; None: it has none."""
 
 
 Told = Mapping[EvseId, tuple[float, datetime, float]]
@@ -72,27 +65,71 @@ class Planner:
     dialect: Dialect
     clock: ChargerClock
     transactions: Transactions
+    csms: CsmsProfiles
+    features: Features
     standing: Mapping[str, Standing]
     unbindable: MutableMapping[int, str] = field(default_factory=dict)
 
     def plan(self, capability: Capability, evse: Evse, command: ApplySetpoint, told: Told, now: datetime) -> Plan:
-        """The writes that make a charger hold `command`, on this rung, as of `now` (our clock)."""
-        limit_a, failsafe_a = wire_amps(command.limit_a, evse), wire_amps(command.failsafe_a, evse)
+        """The writes that make a charger hold `command`, on this rung, as of `now` (our clock).
+
+        None of them allows more than the CSMS does at any instant. Planned again later, a command holds no longer than
+        it did at first.
+        """
+        left_s = command.deadman_s - (now - command.at).total_seconds()
+        failsafe_a = wire_amps(command.failsafe_a, evse)
+        limit_a = wire_amps(command.limit_a, evse) if left_s > 0.0 or not isfinite(left_s) else failsafe_a
         if not capability.timed:
             return self._untimed(evse, limit_a, failsafe_a)
-        fallbacks = self._missing_fallbacks(capability, evse, failsafe_a)
         safe = self.clock.known or (capability.fallback and capability.level > 0)
         short = _SHORT_CLOCK if not safe and limit_a > failsafe_a else None
         held_a = limit_a if safe else min(limit_a, failsafe_a)
-        timing = _Timing(self.clock, now, command.deadman_s if safe else None)
+        draft = self._draft(capability, evse, now, left_s if safe else None)
         if capability.mode == "cap":
             slot = self.cap_slot(capability.level)
-            writes = [(slot, timing.profile(slot, capability.level, held_a, failsafe_a))]
-            return Plan(held_a, short, (*writes, *fallbacks), frozenset({slot.name}))
-        writes = self._transaction_writes(capability, evse, command, timing, held_a, failsafe_a)
-        main = frozenset(slot.name for slot, _ in writes)
-        group = self._group_cap(capability, evse, command, timing, {**told, evse.id: (held_a, now, command.deadman_s)})
-        return Plan(held_a, short, (*writes, *fallbacks, *group), main)
+            main = (slot, draft.profile(slot, self.csms.scope_of_cap(), held_a, failsafe_a))
+            writes, good = [main, *self._missing_fallbacks(capability, evse, failsafe_a)], frozenset[str]()
+            return Plan(held_a, short, tuple(writes), frozenset({slot.name}), good, draft.exact_until, draft.step_at)
+        writes, good = self._transaction_writes(capability, evse, command, draft, held_a, failsafe_a)
+        main_slots = frozenset(slot.name for slot, _ in writes)
+        writes += self._missing_fallbacks(capability, evse, failsafe_a)
+        group_slot, group = self._group_cap(capability, evse, command, draft, {**told, evse.id: (held_a, now, left_s)})
+        if group is not None:
+            writes.append((group_slot, group))
+        else:
+            good |= {group_slot.name}
+        return Plan(held_a, short, tuple(writes), main_slots, good, draft.exact_until, draft.step_at)
+
+    def _draft(self, capability: Capability, evse: Evse, now: datetime, hold_s: float | None) -> Draft:
+        return Draft(
+            self.clock,
+            self.csms,
+            self.features,
+            self.offline_s(capability, hold_s),
+            evse,
+            capability.level,
+            now,
+            hold_s,
+        )
+
+    def offline_s(self, capability: Capability, hold_s: float | None) -> int | None:
+        """2.1: after so long without a link the profile ends by itself; None: it needs a dead-man step."""
+        able = self.dialect.dynamic and self.features.max_offline and capability.level > 0 and capability.fallback
+        return None if not able or hold_s is None or not isfinite(hold_s) else max(1, int(hold_s))
+
+    def fallback_level(self, capability: Capability) -> int:
+        """Where the fall-back stands: at the bottom, where nobody looks while ours holds; but directly under ours
+        where ours ends by itself, so that nothing of the CSMS's stands between them.
+        """
+        return max(0, capability.level - 1) if self.offline_s(capability, 60.0) is not None else 0
+
+    @property
+    def own_ids(self) -> frozenset[int]:
+        """The ids that are kept for us at this charger."""
+        slots = [self.cap_slot(0), self.cap_slot(1)]
+        for evse in self.charger.evses:
+            slots += [self.default_slot(evse, 0), self.default_slot(evse, 1), self.tx_slot(evse)]
+        return frozenset(slot.id for slot in slots)
 
     def fallbacks(self, capability: Capability) -> list[tuple[Slot, ChargingProfile]]:
         """What a charger must hold before any set-point: its fall-back, from 1970 on, at every EVSE."""
@@ -105,7 +142,7 @@ class Planner:
                 writes += self._missing_fallbacks(capability, evse, failsafe_a)
             else:
                 slot = self.cap_slot(0) if capability.mode == "cap" else self.default_slot(evse, 0)
-                writes.append((slot, _static(slot, 0, failsafe_a)))
+                writes.append((slot, static(slot, 0, failsafe_a)))
         return writes
 
     def cap_slot(self, level: int, fallback: bool = False) -> Slot:
@@ -132,20 +169,28 @@ class Planner:
     def _missing_fallbacks(
         self, capability: Capability, evse: Evse, failsafe_a: float
     ) -> list[tuple[Slot, ChargingProfile]]:
-        """The level-0 fall-back, unless the charger is known to hold it, refused it, or has no level under ours."""
+        """The fall-back under ours, unless the charger is known to hold it, refused it, or has no level under ours."""
         if not capability.fallback or capability.level == 0:
             return []
-        cap = capability.mode == "cap"
-        slot = self.cap_slot(0, fallback=True) if cap else self.default_slot(evse, 0, fallback=True)
-        wanted = _static(slot, 0, failsafe_a)
+        is_cap = capability.mode == "cap"
+        slot = self.cap_slot(0, fallback=True) if is_cap else self.default_slot(evse, 0, fallback=True)
+        scope = self.csms.scope_of_cap() if is_cap else self.csms.scope_of(evse, Purpose.DEFAULT)
+        level = self.fallback_level(capability)
+        # At the bottom it stands beside the CSMS's own; right under ours it stands above them.
+        floor = self.csms.floor(scope) if level > 0 or self.csms.owns(slot.purpose, level) else None
+        limit_a = failsafe_a if floor is None else wire_amps(min(failsafe_a, floor.amps), evse)
+        wanted = static(slot, level, limit_a)
         standing = self.standing.get(slot.name)
         return [] if standing is not None and standing.held == wanted else [(slot, wanted)]
 
     def _untimed(self, evse: Evse, limit_a: float, failsafe_a: float) -> Plan:
         """Without a dead-man step nothing above the fall-back may be left behind at a charger."""
         slot, held_a = self.default_slot(evse, 0), min(limit_a, failsafe_a)
+        running = self.transactions.at(evse.connector) is not None
+        floor = self.csms.floor(self.csms.scope_of(evse, Purpose.TX if running else Purpose.DEFAULT))
+        written_a = held_a if floor is None else wire_amps(min(held_a, floor.amps), evse)
         relative = ChargingProfile(
-            slot.id, slot.connector, 0, slot.purpose, Kind.RELATIVE, RateUnit.A, (Period(0, held_a),)
+            slot.id, slot.connector, 0, slot.purpose, Kind.RELATIVE, RateUnit.A, (Period(0, written_a),)
         )
         short = _SHORT_UNTIMED if limit_a > failsafe_a else None
         return Plan(held_a, short, ((slot, relative),), frozenset({slot.name}))
@@ -163,111 +208,63 @@ class Planner:
         capability: Capability,
         evse: Evse,
         command: ApplySetpoint,
-        timing: "_Timing",
+        draft: Draft,
         held_a: float,
         failsafe_a: float,
-    ) -> list[tuple[Slot, ChargingProfile]]:
+    ) -> tuple[list[tuple[Slot, ChargingProfile]], frozenset[str]]:
         """TxProfile first, because it is what leads; the default only where it may allow more than the fall-back."""
         transaction_id = self._transaction(capability, evse, command)
-        default = self.default_slot(evse, capability.level)
+        default, of_default = self.default_slot(evse, capability.level), self.csms.scope_of(evse, Purpose.DEFAULT)
         if transaction_id is None:
-            return [(default, timing.profile(default, capability.level, held_a, failsafe_a))]
+            running = self.transactions.at(evse.connector) is not None
+            scope = self.csms.scope_of(evse, Purpose.TX) if running else of_default
+            return [(default, draft.profile(default, scope, held_a, failsafe_a))], frozenset()
         slot = self.tx_slot(evse)
-        writes = [(slot, timing.profile(slot, capability.level, held_a, failsafe_a, transaction_id))]
+        of_tx = self.csms.scope_of(evse, Purpose.TX)
+        writes = [(slot, draft.profile(slot, of_tx, held_a, failsafe_a, transaction_id))]
         below_a = min(held_a, failsafe_a)
-        if below_a < failsafe_a or not self._holds_at_most(default, capability.level, failsafe_a):
-            writes.append((default, timing.profile(default, capability.level, below_a, failsafe_a)))
-        return writes
+        wanted = draft.profile(default, of_default, below_a, failsafe_a)
+        free = self.csms.floor(of_default) is None and below_a == failsafe_a
+        if (free and self._holds_at_most(default, capability.level, failsafe_a)) or self._holds(default, wanted, draft):
+            return writes, frozenset({default.name})
+        return [*writes, (default, wanted)], frozenset()
 
     def _holds_at_most(self, slot: Slot, level: int, failsafe_a: float) -> bool:
+        held = self._held(slot)
+        return held is not None and held.level == level and max(p.limit for p in held.periods) <= failsafe_a
+
+    def _holds(self, slot: Slot, wanted: ChargingProfile, draft: Draft) -> bool:
+        held = self._held(slot)
+        return held is not None and same_from(held, wanted, draft.then)
+
+    def _held(self, slot: Slot) -> ChargingProfile | None:
+        """What a slot surely holds: nothing newer is on its way."""
         standing = self.standing.get(slot.name)
-        if standing is None or standing.held is None or standing.held is not standing.asked:
-            return False
-        held = standing.held
-        return held.level == level and max(period.limit for period in held.periods) <= failsafe_a
+        return standing.held if standing is not None and standing.held is standing.asked else None
 
     def _group_cap(
-        self, capability: Capability, evse: Evse, command: ApplySetpoint, timing: "_Timing", told: Told
-    ) -> list[tuple[Slot, ChargingProfile]]:
+        self, capability: Capability, evse: Evse, command: ApplySetpoint, draft: Draft, told: Told
+    ) -> tuple[Slot, ChargingProfile | None]:
         """A cap with what the EVSEs were told, summed over the busiest phase: never below any connector's own limit.
 
         Some chargers apply it to each connector and not to the sum, so nothing relies on it. Written only when the
-        sum changed, or less than half of its time is left.
+        sum changed, or less than half of its time is left. None: no write.
         """
+        slot = self.cap_slot(capability.level)
         if len(self.charger.evses) < 2 or not capability.group_cap:
-            return []
-        now, failsafes = timing.now, {e.id: wire_amps(e.failsafe_a, e) for e in self.charger.evses}
+            return slot, None
+        now, failsafes = draft.now, {e.id: wire_amps(e.failsafe_a, e) for e in self.charger.evses}
         failsafes[evse.id] = wire_amps(command.failsafe_a, evse)
         limits = dict(failsafes)
         for evse_id, (limit_a, at, hold_s) in told.items():
             limits[evse_id] = limit_a if (now - at).total_seconds() < hold_s else failsafes[evse_id]
-        slot = self.cap_slot(capability.level)
-        wanted = timing.profile(slot, capability.level, self._busiest(limits), self._busiest(failsafes))
-        standing = self.standing.get(slot.name)
-        held = standing.held if standing is not None and standing.held is standing.asked else None
-        return [] if held is not None and _still_good(held, wanted, timing) else [(slot, wanted)]
+        whole = replace(draft, evse=None, offline_s=None)
+        wanted = whole.profile(slot, self.csms.scope_of_cap(), self._busiest(limits), self._busiest(failsafes))
+        draft.exact_until = min((t for t in (draft.exact_until, whole.exact_until) if t is not None), default=None)
+        held = self._held(slot)
+        return slot, None if held is not None and still_good(held, wanted, draft) else wanted
 
     def _busiest(self, amps: Mapping[EvseId, float]) -> float:
         phases = {phase for evse in self.charger.evses for phase in evse.phases}
         sums = [sum(Decimal(str(amps[e.id])) for e in self.charger.evses if phase in e.phases) for phase in phases]
         return float(max(sums, default=Decimal(0)))
-
-
-@dataclass(frozen=True, slots=True)
-class _Timing:
-    """When a plan's schedules begin and step; `hold_s` None: no step, for a charger whose time cannot be relied on."""
-
-    clock: ChargerClock
-    now: datetime
-    hold_s: float | None
-
-    def profile(
-        self, slot: Slot, level: int, limit_a: float, failsafe_a: float, transaction_id: str | None = None
-    ) -> ChargingProfile:
-        """The dead-man schedule of a slot; one constant limit needs no clock, so it holds from 1970 on."""
-        if self.hold_s is None or limit_a == failsafe_a:
-            return _static(slot, level, limit_a, transaction_id)
-        then = self.clock.now(self.now)
-        start = max(EPOCH, (then - timedelta(seconds=CLOCK_MARGIN_S)).replace(microsecond=0))
-        hold_s = self.hold_s if isfinite(self.hold_s) else 0.0
-        step_s = (then - start).total_seconds() + max(0.0, hold_s)
-        periods = (Period(0, limit_a), Period(min(max(1, int(step_s)), MAX_ID), failsafe_a))
-        return _absolute(slot, level, start, periods, transaction_id)
-
-
-def wire_amps(amps: float, evse: Evse) -> float:
-    """A limit as it is written: one decimal, rounded down, at most the EVSE's rating, and 0 if below its minimum."""
-    if not isfinite(amps):
-        return 0.0
-    capped = Decimal(repr(float(min(amps, evse.max_a))))
-    rounded = float((capped + _ROUNDING).quantize(_TENTH, ROUND_FLOOR))
-    return rounded if rounded > 0.0 and rounded >= evse.min_a else 0.0
-
-
-def _absolute(
-    slot: Slot, level: int, start: datetime, periods: tuple[Period, ...], transaction_id: str | None
-) -> ChargingProfile:
-    return ChargingProfile(
-        slot.id,
-        slot.connector,
-        level,
-        slot.purpose,
-        Kind.ABSOLUTE,
-        RateUnit.A,
-        periods,
-        start=start,
-        transaction_id=transaction_id,
-    )
-
-
-def _static(slot: Slot, level: int, limit_a: float, transaction_id: str | None = None) -> ChargingProfile:
-    return _absolute(slot, level, EPOCH, (Period(0, limit_a),), transaction_id)
-
-
-def _still_good(held: ChargingProfile, wanted: ChargingProfile, timing: _Timing) -> bool:
-    """Whether a held profile allows the same as the wanted one for at least half of its time."""
-    same = [period.limit for period in held.periods] == [period.limit for period in wanted.periods]
-    if not same or held.level != wanted.level or held.start is None or len(wanted.periods) == 1:
-        return same and held.level == wanted.level
-    left_s = (held.start - timing.clock.now(timing.now)).total_seconds() + held.periods[-1].start_s
-    return left_s >= (timing.hold_s or 0.0) / 2.0

@@ -9,53 +9,33 @@ that transaction; over several EVSEs also a station cap with the sum. Source: lo
 Dead-man schedule: `[0: allocated][M+N: fall-back]`, absolute, startSchedule = now - M in the charger's clock, no
 duration. No order of the calls of one plan allows a car more than max(before, allocated): the default never exceeds
 the allocation, so what a charger holds between two of them is at most one of the two ends.
+
+Every profile also respects those of the CSMS's that it stands above (`merge`). Where they change, ours are written
+again (`remerge`), and `respects` says when the charger has taken them.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 
 from domain.commands import ApplySetpoint
 from domain.errors import UnknownIdError
 from domain.events import Event, SetpointAccepted, SetpointRefused, SetpointSent
-from domain.ids import EvseId
+from domain.ids import DecisionId, EvseId
 from domain.site import Charger, Evse
 from proxy.protocol.capability import Capability, Why
 from proxy.protocol.charger_clock import ChargerClock
 from proxy.protocol.composite import ChargingProfile, Purpose
-from proxy.protocol.dialects import ClearCriteria, Dialect, read_status
+from proxy.protocol.csms_profiles import CsmsProfiles
+from proxy.protocol.dialects import ClearCriteria, Dialect
 from proxy.protocol.exchange import OwnCall, OwnOutcome
-from proxy.protocol.plan import Plan, Planner, Slot, Standing, wire_amps
+from proxy.protocol.features import Features
+from proxy.protocol.plan import Plan, Planner, Standing
+from proxy.protocol.schedules import Slot, in_watts, same_from, wire_amps
 from proxy.protocol.transactions import Transactions
+from proxy.protocol.writes import Pending, Step, Write, refusal_of
 
 MAX_PENDING = 32
-_DEFINITE = ("NotSupported", "NotImplemented")
-
-
-@dataclass(slots=True)
-class _Pending:
-    """A set-point that is not yet acknowledged: which version of which slot must be accepted for it."""
-
-    command: ApplySetpoint
-    plan: Plan
-    needs: dict[str, int]
-    sent: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Write:
-    slot: Slot
-    version: int
-    profile: ChargingProfile
-    rung: Capability
-
-
-@dataclass(slots=True)
-class _Step:
-    """What one outcome leads to."""
-
-    events: list[Event] = field(default_factory=list)
-    calls: list[OwnCall] = field(default_factory=list)
 
 
 class Profiles:
@@ -68,15 +48,23 @@ class Profiles:
         new_token: Callable[[], str],
         clock: ChargerClock,
         transactions: Transactions,
+        csms: CsmsProfiles,
+        features: Features,
         capability: Capability,
+        line_to_line_v: float = 208.0,
     ) -> None:
         self._charger, self._dialect, self._new_token = charger, dialect, new_token
+        self._clock, self._csms, self._line_to_line_v = clock, csms, line_to_line_v
         self.capability = self._for_charger(capability)
         self._standing: dict[str, Standing] = {}
-        self._planner = Planner(charger, dialect, clock, transactions, self._standing)
-        self._writes: dict[str, _Write] = {}
-        self._pending: list[_Pending] = []
-        self._latest: dict[EvseId, _Pending] = {}
+        self._planner = Planner(charger, dialect, clock, transactions, csms, features, self._standing)
+        self._main: dict[EvseId, frozenset[str]] = {}
+        self._plans: dict[EvseId, Plan] = {}
+        self._awaited: int | None = None
+        self._failed = -1
+        self._writes: dict[str, Write] = {}
+        self._pending: list[Pending] = []
+        self._latest: dict[EvseId, Pending] = {}
 
     def connected(self) -> list[OwnCall]:
         """A new socket: what was in flight is lost, what the charger still holds is not known; first the fall-backs.
@@ -85,6 +73,8 @@ class Profiles:
         """
         self._writes.clear()
         self._pending.clear()
+        self._main.clear()
+        self._awaited, self._failed = None, -1
         self.forget(keep_fallbacks=self._charger.profile_writes_per_day is not None)
         writes = self._planner.fallbacks(self.capability)
         return [self._write(slot, profile, urgent=False)[0] for slot, profile in writes]
@@ -112,7 +102,7 @@ class Profiles:
         """
         evse = self._evse(command)
         self._pending = [p for p in self._pending if p.sent or p.command.evse != evse.id][1 - MAX_PENDING :]
-        pending = _Pending(command, Plan(0.0), {})
+        pending = Pending(command, Plan(0.0), {})
         self._latest[evse.id] = pending
         self._pending.append(pending)
         return self._plan(pending, command.at)
@@ -127,29 +117,101 @@ class Profiles:
         del self._writes[outcome.call.token]
         if outcome.kind == "superseded":
             return [], []
-        step = _Step()
-        refusal = _refusal(outcome)
+        step = Step()
+        refusal = refusal_of(outcome)
         if refusal is None:
             self._accepted(write, outcome.at, step)
         else:
             self._refused(write, *refusal, outcome.at, step)
         return step.events, step.calls
 
-    def overridden(self, at: datetime, set_profile: ChargingProfile) -> list[Event]:
-        """The CMS set a profile that takes the place or the lead of one of ours: those set-points are not in force."""
-        events: list[Event] = []
-        for standing in self._standing.values():
-            ours = standing.asked
-            if ours is None or not _same_family(ours, set_profile):
-                continue
-            replaced = ours.id == set_profile.id or (
-                ours.level == set_profile.level and ours.connector == set_profile.connector
-            )
-            if replaced:
-                standing.held = None
-            if (replaced or set_profile.level >= ours.level) and not standing.slot.fallback:
-                events += self._void(standing.slot, at, f"the CSMS's own profile {set_profile.id} overrides ours")
-        return events
+    # The CSMS's own profiles.
+
+    @property
+    def own_ids(self) -> frozenset[int]:
+        """The profile ids that are kept for us."""
+        return self._planner.own_ids
+
+    @property
+    def fallback_level(self) -> int:
+        """The stack level of our fall-back."""
+        return self._planner.fallback_level(self.capability)
+
+    @property
+    def exact_until(self) -> datetime | None:
+        """From when on (our clock) a profile of ours may allow less than the CSMS does, for want of periods."""
+        return min((plan.exact_until for plan in self._plans.values() if plan.exact_until is not None), default=None)
+
+    def plan_of(self, evse: EvseId) -> Plan | None:
+        """The newest plan for an EVSE."""
+        return self._plans.get(evse)
+
+    def held(self) -> list[ChargingProfile]:
+        """The profiles of ours that the charger is known to hold."""
+        return [standing.held for standing in self._standing.values() if standing.held is not None]
+
+    def remerge(self, now: datetime) -> list[OwnCall]:
+        """The CSMS's profiles have changed, or are about to: what has to be written for ours to respect them.
+
+        What the EMS allows holds no longer for it; an EVSE that was not told anything is held at its fall-back.
+        """
+        calls = []
+        for evse in self._charger.evses:
+            latest = self._latest.get(evse.id)
+            command = latest.command if latest is not None else self._at_fallback(evse, now)
+            plan = self._planner.plan(self.capability, evse, command, self._told(), now)
+            self._note(evse, plan)
+            for slot, profile in plan.writes:
+                standing = self._standing.get(slot.name)
+                if standing is not None and self._holds(standing, profile, now):
+                    standing.revision = self._csms.shadow.revision
+                else:
+                    calls.append(self._rewrite(slot, profile))
+        self._awaited = self._csms.shadow.revision
+        return calls
+
+    def respects(self, revision: int) -> bool | None:
+        """Whether all that leads at the charger respects the shadow of that revision; None: not yet known."""
+        names = set().union(*self._main.values()) if self._main else set()
+        if names and all(self._is_settled(name) and self._standing[name].revision >= revision for name in names):
+            return True
+        return False if self._failed >= revision else None
+
+    def _is_settled(self, name: str) -> bool:
+        standing = self._standing.get(name)
+        return standing is not None and standing.held is not None and standing.held is standing.asked
+
+    def _holds(self, standing: Standing, profile: ChargingProfile, now: datetime) -> bool:
+        held = standing.held
+        return held is not None and held is standing.asked and same_from(held, profile, self._clock.now(now))
+
+    def _at_fallback(self, evse: Evse, now: datetime) -> ApplySetpoint:
+        return ApplySetpoint(
+            self._charger.id,
+            evse.connector,
+            evse.id,
+            evse.failsafe_a,
+            evse.failsafe_a,
+            0.0,
+            DecisionId(""),
+            now,
+            urgent=True,
+        )
+
+    def _note(self, evse: Evse, plan: Plan) -> None:
+        """Remember what a plan needs to hold."""
+        self._main[evse.id] = plan.main | {slot.name for slot, _ in plan.writes if slot.group and not slot.fallback}
+        self._plans[evse.id] = plan
+        for name in plan.good & set(self._standing):
+            self._standing[name].revision = self._csms.shadow.revision
+
+    def _rewrite(self, slot: Slot, profile: ChargingProfile) -> OwnCall:
+        """Write a slot again without a new set-point: one that waits to be sent goes with it."""
+        call, version = self._write(slot, profile, urgent=True)
+        for pending in self._pending:
+            if not pending.sent and slot.name in pending.needs:
+                pending.needs[slot.name] = version
+        return call
 
     def cleared(self, at: datetime, criteria: ClearCriteria) -> list[Event]:
         """The CMS cleared profiles, ours perhaps among them: those set-points are not in force any more."""
@@ -182,11 +244,12 @@ class Profiles:
                 return evse
         raise UnknownIdError(f"EVSE of charger '{self._charger.id}'", command.evse)
 
-    def _plan(self, pending: _Pending, now: datetime) -> list[OwnCall]:
+    def _plan(self, pending: Pending, now: datetime) -> list[OwnCall]:
         """Plan a set-point on the present rung and write it."""
         command, evse = pending.command, self._evse(pending.command)
         plan = self._planner.plan(self.capability, evse, command, self._told(), now)
         pending.plan, pending.needs = plan, {}
+        self._note(evse, plan)
         calls = []
         for slot, profile in plan.writes:
             call, version = self._write(slot, profile, command.urgent)
@@ -210,11 +273,20 @@ class Profiles:
         standing.version += 1
         standing.asked = profile
         token = self._new_token()
-        self._writes[token] = _Write(slot, standing.version, profile, self.capability)
-        call = OwnCall("SetChargingProfile", self._dialect.write(profile), slot.name, token, urgent)
+        self._writes[token] = Write(slot, standing.version, profile, self.capability, self._csms.shadow.revision)
+        written = in_watts(profile, self._conductors(slot), self._line_to_line_v) if self._in_watts else profile
+        call = OwnCall("SetChargingProfile", self._dialect.write(written), slot.name, token, urgent)
         return call, standing.version
 
-    def _sent(self, write: _Write, outcome: OwnOutcome) -> list[Event]:
+    @property
+    def _in_watts(self) -> bool:
+        return self.capability.unit == "W"
+
+    def _conductors(self, slot: Slot) -> int:
+        """Of the EVSE; of the whole charger the fewest, so that watts never allow more."""
+        return min(e.conductors for e in self._charger.evses if slot.connector in (0, e.connector))
+
+    def _sent(self, write: Write, outcome: OwnOutcome) -> list[Event]:
         events: list[Event] = []
         for pending in self._pending:
             if not pending.sent and write.slot.name in pending.plan.main and self._needs(pending, write):
@@ -224,18 +296,18 @@ class Profiles:
         return events
 
     @staticmethod
-    def _needs(pending: _Pending, write: _Write) -> bool:
+    def _needs(pending: Pending, write: Write) -> bool:
         return pending.needs.get(write.slot.name) == write.version
 
-    def _accepted(self, write: _Write, at: datetime, step: _Step) -> None:
+    def _accepted(self, write: Write, at: datetime, step: Step) -> None:
         standing = self._standing[write.slot.name]
         standing.accepted_version = max(standing.accepted_version, write.version)
-        standing.held = write.profile
+        standing.held, standing.revision = write.profile, write.revision
         if self.capability.same_rung(write.rung) and not write.slot.fallback:
             self.capability = self.capability.accepted(write.profile.purpose)
         self._settle(at, step)
 
-    def _settle(self, at: datetime, step: _Step) -> None:
+    def _settle(self, at: datetime, step: Step) -> None:
         """Tell of every set-point whose calls have all been accepted."""
         for pending in list(self._pending):
             if not all(self._standing[name].accepted_version >= v for name, v in pending.needs.items()):
@@ -253,11 +325,11 @@ class Profiles:
         standing = self._standing.get("cap-fallback")
         if self.capability.mode == "cap" or standing is None or standing.held is None:
             return []
-        payload = {self._dialect.clear_id: standing.held.id}
+        payload = self._dialect.write_clear(ClearCriteria(id=standing.held.id))
         standing.held = None
         return [OwnCall("ClearChargingProfile", payload, "cap-fallback-clear", self._new_token())]
 
-    def _refused(self, write: _Write, why: Why | None, text: str, at: datetime, step: _Step) -> None:
+    def _refused(self, write: Write, why: Why | None, text: str, at: datetime, step: Step) -> None:
         if not self.capability.same_rung(write.rung):
             return  # Of an older rung: what it was for has been planned anew.
         if write.slot.fallback or write.slot.group:
@@ -280,7 +352,7 @@ class Profiles:
         self.capability = climbed
         return not before.same_rung(climbed)
 
-    def _optional_refused(self, write: _Write, why: Why | None) -> bool:
+    def _optional_refused(self, write: Write, why: Why | None) -> bool:
         """A fall-back or the group cap was refused: whether set-points can go on without it."""
         if why is None or why == "silent":
             return False
@@ -296,7 +368,7 @@ class Profiles:
         self.capability = climbed or replace(self.capability, fallback=False)
         return True
 
-    def _unbind(self, write: _Write, why: Why | None) -> bool:
+    def _unbind(self, write: Write, why: Why | None) -> bool:
         """A proven TxProfile was refused for a transaction that has none yet: the default must hold that one."""
         profile, held = write.profile, self._standing[write.slot.name].held
         if why in (None, "silent") or profile.purpose is not Purpose.TX or Purpose.TX not in self.capability.proven:
@@ -306,18 +378,21 @@ class Profiles:
         self._planner.unbindable[profile.connector] = profile.transaction_id or ""
         return True
 
-    def _replan(self, at: datetime, step: _Step) -> None:
+    def _replan(self, at: datetime, step: Step) -> None:
         """Plan the newest unanswered set-point of every EVSE anew; without any, the fall-backs of the new rung."""
         self._pending = [p for p in self._pending if self._latest.get(p.command.evse) is p]
         for pending in self._pending:
             step.calls += self._plan(pending, at)
-        if not self._pending:
+        if self._awaited is not None and self.respects(self._awaited) is None:
+            step.calls += self.remerge(at)
+        elif not self._pending:
             writes = self._planner.fallbacks(self.capability)
             step.calls += [self._write(slot, profile, urgent=False)[0] for slot, profile in writes]
         self._settle(at, step)
 
-    def _fail(self, write: _Write, text: str, at: datetime, step: _Step) -> None:
+    def _fail(self, write: Write, text: str, at: datetime, step: Step) -> None:
         """Tell of every set-point that needed this call; older ones than the newest of their EVSE end in silence."""
+        self._failed = max(self._failed, write.revision)
         for pending in list(self._pending):
             version = pending.needs.get(write.slot.name)
             if version is None or version > write.version:
@@ -327,26 +402,3 @@ class Profiles:
             if self._latest.get(command.evse) is pending:
                 told_a = pending.plan.told_a
                 step.events.append(SetpointRefused(command.evse, at, told_a, command.decision, text))
-
-
-def _same_family(ours: ChargingProfile, other: ChargingProfile) -> bool:
-    return ours.id == other.id or (
-        ours.purpose is other.purpose and (other.connector in (0, ours.connector) or ours.connector == 0)
-    )
-
-
-def _refusal(outcome: OwnOutcome) -> tuple[Why | None, str] | None:
-    """None if the charger accepted; else how it refused (None: nothing that it can be blamed for), in plain words."""
-    if outcome.kind == "lost":
-        return None, "the link to the charger was lost before it answered"
-    if outcome.kind == "timeout":
-        return "silent", "the charger did not answer"
-    status = read_status(outcome.payload) if outcome.kind == "result" else None
-    if status == "Accepted":
-        return None
-    if outcome.kind == "error":
-        code = outcome.payload.decode("utf-8", "replace")[:120]
-        definite = any(word in code for word in _DEFINITE)
-        return ("not supported" if definite else "rejected"), f"the charger answered with an error: {code}"
-    why: Why = "not supported" if status in _DEFINITE else "rejected"
-    return why, f"the charger answered {status!r}, not Accepted"

@@ -119,4 +119,4 @@ def test_profiles_are_bounded():
     desk = desk_of()
     for number in range(1000):
         put(desk, 0, profile("ChargePointMaxProfile", 25.0, level=number, number=number))
-    assert len(desk._csms.profiles) <= 256
+    assert len(desk.charging.shadow.book) <= 256
