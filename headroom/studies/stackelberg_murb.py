@@ -5,6 +5,7 @@ from itertools import product
 from time import process_time
 
 import numpy as np
+import numpy.typing as npt
 
 from ems.asked import Asked, asked
 from ems.problem import Problem, Vector
@@ -31,12 +32,16 @@ _SWING = 0.2
 
 @dataclass(frozen=True)
 class Day:
-    """[EVSE, step] set-points in A, and per step the price at the main panel, rounds and KKT residual."""
+    """[EVSE, step] set-points in A, and per step the price at the main panel, rounds and KKT residual.
+
+    `played`: the steps at which a game was played; in between set-points are held.
+    """
 
     set_a: Array
     price: Vector
     rounds: Vector
     residual: Vector
+    played: npt.NDArray[np.int64]
 
 
 def run(
@@ -99,7 +104,7 @@ def _live_through(case: Building, demand: Demand, every: int, told: Told) -> Day
         set_a[:, here] = found.current_a[:, None]
         price[here], rounds[here], residual[here] = found.price[main], found.rounds, found.residual
         told(0.5 * step / STEPS, "a day of games")
-    return Day(set_a, price, rounds, residual)
+    return Day(set_a, price, rounds, residual, np.arange(0, STEPS, every))
 
 
 def _sensitivity(case: Building, demand: Demand, step: int) -> dict[str, tuple[float, float]]:
@@ -158,15 +163,14 @@ def _timed(copies: int, seed: int, rounds: int) -> tuple[int, float]:
 def _values(
     case: Building, demand: Demand, day: Day, swings: dict[str, tuple[float, float]], times: list[tuple[int, float]]
 ) -> dict[str, object]:
-    non_ev = demand.sf2_a + demand.sf3_a
-    total = non_ev + day.set_a.sum(axis=0)
-    asked_a = demand.request_a
-    windows = np.array([time_of_use(step) for step in range(STEPS)])
-    scarce = day.price > 1e-9
+    set_a, asked_a = day.set_a[:, day.played], demand.request_a[:, day.played]
+    total = (demand.sf2_a + demand.sf3_a)[day.played] + set_a.sum(axis=0)
+    windows = np.array([time_of_use(step) for step in day.played.tolist()])
+    scarce = day.price[day.played] > 1e-9
 
-    def served(mask: np.typing.NDArray[np.bool_], rows: np.typing.NDArray[np.bool_]) -> float | None:
+    def served(mask: npt.NDArray[np.bool_], rows: npt.NDArray[np.bool_]) -> float | None:
         wanted = asked_a[np.ix_(rows, mask)].sum()
-        return None if wanted <= 0.0 else round(100.0 * float(day.set_a[np.ix_(rows, mask)].sum() / wanted), 1)
+        return None if wanted <= 0.0 else round(100.0 * float(set_a[np.ix_(rows, mask)].sum() / wanted), 1)
 
     shares = {
         window: {"DC": served(windows == window, case.is_dc), "Level II": served(windows == window, ~case.is_dc)}
