@@ -18,7 +18,9 @@ from websockets.protocol import Side, State
 from websockets.server import ServerProtocol
 
 from proxy.plain_frames import Cutter, Odd, masked_text_frame, text_frame
+from proxy.protocol.exchange import Side as ProtocolSide
 from proxy.protocol.frames import Binary
+from proxy.recording import Recording
 
 LOGGER: Final = logging.getLogger("headroom.websockets")
 LOGGER.setLevel(logging.WARNING)  # below that, `websockets` prints whole messages, keys included
@@ -115,6 +117,8 @@ class Leg(asyncio.Protocol):
         self._time = self._loop.time
         self._websocket = websocket
         is_server = websocket.side is Side.SERVER
+        self._peer = ProtocolSide.CHARGER if is_server else ProtocolSide.CSMS
+        self._recording: Recording | None = None
         self._cutter = Cutter(masked=is_server, max_bytes=settings.max_message_bytes)
         self._frame = text_frame if is_server else masked_text_frame
         self._unsent: list[bytes] = []
@@ -204,10 +208,18 @@ class Leg(asyncio.Protocol):
         if self._ending is not None:
             owner.leg_ended(self, self._ending)
 
+    def record(self, recording: Recording) -> None:
+        """From now on write down what is said, with what has come already and belongs to nobody yet."""
+        self._recording = recording
+        if self._early:
+            recording.came(self._peer, self._early)
+
     def send(self, raw: bytes) -> bool:
         """Put one message in line for `flush`; False where the socket is closing and it is lost."""
         if self._websocket.state is not State.OPEN:
             return False
+        if self._recording is not None:
+            self._recording.goes(self._peer, raw)
         if type(raw) is Binary:
             self._websocket.send_binary(raw)
             self._take_from_websocket()
@@ -279,6 +291,8 @@ class Leg(asyncio.Protocol):
 
     def _hand_on(self, messages: list[bytes]) -> None:
         """Messages that have arrived, for who owns the leg."""
+        if self._recording is not None:
+            self._recording.came(self._peer, messages)
         if self._owner is not None:
             self._owner.leg_said(self, messages)
         else:
