@@ -1,29 +1,31 @@
-"""One charger's pair of sockets around its relay: forward first, then think."""
+"""One charger's sockets around its relay: forward first, then think."""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
 
 from domain.commands import ApplySetpoint
-from domain.events import ChargerConnected, ChargerDisconnected, Event, OcppVersion, SetpointRefused
+from domain.events import ChargerConnected, ChargerDisconnected, Event, OcppVersion
 from domain.ids import ChargerId
 from domain.ports import Clock
 from proxy.afterthoughts import Afterthoughts
+from proxy.deskwork import Deskwork, Thought
+from proxy.hold import Hold
 from proxy.legs import Ending, Leg
 from proxy.protocol.desks import Desk
 from proxy.protocol.effects import Asked, AskedReply, Counted, Effect, Instant, ToCharger, ToCsms
-from proxy.protocol.exchange import Call, Exchange, OwnCall, OwnOutcome
-from proxy.protocol.interception import Order, Release, Verdict, WakeUp
+from proxy.protocol.exchange import Call, Exchange, OwnCall, OwnOutcome, Side
+from proxy.protocol.interception import Order, Release
 from proxy.protocol.relay import Relay
+from proxy.protocol.replay import SLOT
 from proxy.settings import Counters
 from proxy.waking import Alarm
 
 _log = structlog.get_logger()
 
-Thought = Call | Exchange | OwnOutcome
 _MOST_ORDERS = 256
 """How many orders one occasion may bring forth: a desk that answers every outcome with a new CALL ends here."""
 
@@ -41,21 +43,25 @@ class Surroundings:
 
 
 class Link:
-    """Two legs, bound to each other: where one ends the other is closed [OCPP 2.0.1 part 4, 6.3]."""
+    """Two legs, bound to each other: where one ends the other is closed [OCPP 2.0.1 part 4, 6.3]. With a `hold` the
+    charger's stays while the CSMS's is gone (`HeldLink`).
+    """
 
     def __init__(
         self,
         charger: ChargerId,
         version: OcppVersion,
-        legs: tuple[Leg, Leg],
+        legs: tuple[Leg, Leg | None],
         relay: Relay,
         desk: Desk,
         around: Surroundings,
+        hold: Hold | None = None,
     ) -> None:
         self.charger, self.version = charger, version
         self.since = around.clock.now()
         self._to_charger, self._to_csms = legs
-        self._relay, self._desk, self._around = relay, desk, around
+        self._relay, self._around, self._hold = relay, around, hold
+        self._desk = Deskwork(charger, desk, around.clock, around.publish, around.counters)
         self._counters = around.counters
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -71,16 +77,18 @@ class Link:
     def start(self) -> None:
         """Both sides have agreed: tell it, let the desk speak, and relay what has already come."""
         self._around.afterthoughts.run()  # an older link of this charger may have left some for its desk
-        self._publish(ChargerConnected(self.charger, self.since, self.version))
-        orders: Sequence[Order] = ()
-        try:
-            orders = self._desk.connected(self.since)
-        except Exception:
-            self._desk_failed("connected")
-        self._obey(orders)
+        self._desk.publish(ChargerConnected(self.charger, self.since, self.version))
+        self._obey(self._desk.connected())
         self._catch_up()
-        for leg in (self._to_csms, self._to_charger):
+        if self._hold is not None:
+            self._hold.start(self, self._to_csms)
+        for leg in reversed(self._legs):
             leg.bind(self)
+
+    @property
+    def csms_away(self) -> bool:
+        """Whether the charger goes on without its CSMS."""
+        return self._to_csms is None
 
     @property
     def silent_s(self) -> float:
@@ -90,25 +98,19 @@ class Link:
     def apply(self, command: ApplySetpoint) -> None:
         """Bring a limit to the charger when it is its turn."""
         self._catch_up()
-        orders: Sequence[Order] = ()
-        try:
-            orders = self._desk.apply(command)
-        except Exception as error:
-            self._desk_failed("apply")
-            self._publish(refused(command, self._around.clock, f"{type(error).__name__}: {error}"))
-        self._obey(orders)
+        self._obey(self._desk.apply(command))
         self._catch_up()
 
     def close(self, code: int, reason: str, *, replaced: bool = False) -> None:
         """Close both legs. A link that was replaced by a newer one says nothing of its end."""
         self._replaced = self._replaced or replaced
-        for leg in (self._to_charger, self._to_csms):
+        for leg in self._legs:
             leg.close(code, reason)
 
     def check_life(self, ping_s: float, dead_s: float) -> None:
         """Ping a silent peer; give one up that used to answer pings. Any byte is a sign of life."""
         now_s = self._loop.time()
-        for leg in (self._to_charger, self._to_csms):
+        for leg in self._legs:
             silent_s = now_s - leg.heard_s
             if silent_s < ping_s or (self._csms_paused and leg is self._to_csms):
                 continue
@@ -123,10 +125,15 @@ class Link:
         """Relay messages; think about them later, unless our own CALLs are concerned."""
         if self._over:
             return
+        if leg is self._to_charger:
+            self._relay_all(self._relay.from_charger, messages)
+        elif leg is self._to_csms:
+            self._relay_all(self._relay.from_csms, messages if self._hold is None else self._hold.down(messages))
+
+    def _relay_all(self, relay: Callable[[bytes, Instant], list[Effect]], messages: list[bytes]) -> None:
         around = self._around
         begun_s = around.mono()
         now = Instant(around.clock.now(), self._loop.time(), begun_s)
-        relay = self._relay.from_charger if leg is self._to_charger else self._relay.from_csms
         put_off = bool(self._thoughts)
         for raw in messages:
             self._carry_out(relay(raw, now))
@@ -138,12 +145,19 @@ class Link:
             around.afterthoughts.add(self._catch_up)
 
     def leg_ended(self, leg: Leg, ending: Ending) -> None:
-        """One side is gone: so is the pair."""
-        if self._over:
+        """One side is gone: so is the pair, unless it is the CSMS's and somebody stands in for that."""
+        charger_left = leg is self._to_charger
+        if self._over or (not charger_left and leg is not self._to_csms):
+            return
+        if not charger_left and self._hold is not None and not self._to_charger.has_ended:
+            self._lose_csms(self._hold, ending)
             return
         self._over = True
-        charger_left = leg is self._to_charger
-        (self._to_csms if charger_left else self._to_charger).close(ending.code, ending.reason)
+        if self._hold is not None:
+            self._hold.end()
+        for other in self._legs:
+            if other is not leg:
+                other.close(ending.code, ending.reason)
         if self._timer is not None:
             self._timer.cancel()
         self._alarm.cancel()
@@ -153,7 +167,7 @@ class Link:
         side = "charger" if charger_left else "CSMS"
         why = f"{side}: {ending.reason or f'closed with {ending.code}'}"
         if not self._replaced:
-            self._publish(ChargerDisconnected(self.charger, self._around.clock.now(), why))
+            self._desk.publish(ChargerDisconnected(self.charger, self._around.clock.now(), why))
         _log.info("charger_disconnected", charger=self.charger, why=why, replaced=self._replaced)
         self._around.on_over(self)
 
@@ -164,12 +178,53 @@ class Link:
         if leg is not self._to_charger or self._over:
             return
         self._csms_paused = full
+        if self._to_csms is None:
+            return
         if full:
             self._to_csms.pause_reading()
         else:
             self._to_csms.resume_reading()
 
+    # What the hold calls.
+
+    def csms_says(self, messages: list[bytes]) -> None:
+        """Relay answers that were given in the CSMS's place."""
+        if not self._over:
+            self._relay_all(self._relay.from_csms, messages)
+
+    def inject(self, call: OwnCall) -> None:
+        """Send a CALL of ours when it is its turn."""
+        self._obey((call,))
+        self._catch_up()
+
+    def attach(self, leg: Leg) -> None:
+        """The CSMS is back on this leg."""
+        self._to_csms = leg
+        if self._csms_paused:
+            leg.pause_reading()
+        leg.bind(self)
+
+    def drop_csms(self, why: str) -> None:
+        """The CSMS is of no use: as if its socket were gone."""
+        if self._to_csms is not None:
+            self._to_csms.give_up(why)
+
+    def publish(self, event: Event) -> None:
+        """Tell an event."""
+        self._desk.publish(event)
+
+    def _lose_csms(self, hold: Hold, ending: Ending) -> None:
+        self._to_csms = None
+        self._carry_out(self._relay.csms_away(self._now()))
+        hold.csms_lost(ending.reason or f"closed with {ending.code}")
+        self._settle()
+        self._catch_up()
+
     # Inside.
+
+    @property
+    def _legs(self) -> tuple[Leg, ...]:
+        return (self._to_charger,) if self._to_csms is None else (self._to_charger, self._to_csms)
 
     def _now(self) -> Instant:
         return Instant(self._around.clock.now(), self._loop.time(), self._around.mono())
@@ -179,7 +234,7 @@ class Link:
         counters = self._counters
         for effect in effects:  # grows where the desk is asked
             if type(effect) is ToCsms:
-                if not self._to_csms.send(effect.raw):
+                if not self._send_up(effect):
                     counters.dropped += 1
                 elif effect.ours:
                     counters.injected_up += 1
@@ -192,19 +247,32 @@ class Link:
                     counters.injected += 1
                 else:
                     counters.to_charger += 1
+            elif isinstance(effect, Call | Exchange | OwnOutcome):
+                self._note(effect)
             elif type(effect) is Counted:
                 counters.add(effect.kind)
-            elif isinstance(effect, Asked | AskedReply):
+            else:
+                assert isinstance(effect, Asked | AskedReply)
                 place = next(place for place, other in enumerate(effects, 1) if other is effect)
                 effects[place:place] = self._intercept(effect)
-            else:
-                assert isinstance(effect, Call | Exchange | OwnOutcome)
-                self._thoughts.append(effect)
-                self._pressing |= type(effect) is OwnOutcome
+
+    def _note(self, thought: Thought) -> None:
+        """To be thought about, soon where it is about a CALL of ours."""
+        self._thoughts.append(thought)
+        if type(thought) is OwnOutcome:
+            self._pressing = True
+        elif self._hold is not None and type(thought) is Exchange and thought.call.origin is Side.CHARGER:
+            self._hold.replied(thought)
+
+    def _send_up(self, effect: ToCsms) -> bool:
+        if self._hold is not None:
+            return self._hold.up(effect.raw, effect.ours)
+        return self._to_csms is not None and self._to_csms.send(effect.raw)
 
     def _settle(self) -> None:
         """Hand what was written to the sockets, and wake when time is to do something."""
-        self._to_csms.flush_messages()
+        if self._to_csms is not None:
+            self._to_csms.flush_messages()
         self._to_charger.flush_messages()
         due_s = self._relay.next_deadline_s
         if due_s is not None:
@@ -230,33 +298,17 @@ class Link:
         if self._over:
             return
         self._catch_up()
-        said: Sequence[Event | Order] = ()
-        try:
-            said = self._desk.tick(self._around.clock.now())
-        except Exception:
-            self._desk_failed("tick")
-        self._obey(self._tell(said))
+        self._obey(self._desk.tick())
         self._catch_up()
 
     def _intercept(self, effect: Asked | AskedReply) -> list[Effect]:
         """Ask the desk, which has to know all that came before."""
         self._catch_up()
-        call = effect.call
         if isinstance(effect, AskedReply):
-            instead = None
-            try:
-                instead = self._desk.on_reply(call, effect.ok, effect.payload)
-            except Exception:
-                self._desk_failed("on_reply")
-            return self._relay.pass_reply(effect, instead, self._now())
-        verdict: Verdict | None = None
-        orders: Sequence[Order] = ()
-        try:
-            verdict, orders = self._desk.on_intercepted(call)
-        except Exception:
-            self._desk_failed("on_intercepted")
+            return self._relay.pass_reply(effect, self._desk.on_reply(effect), self._now())
+        verdict, orders = self._desk.on_intercepted(effect)
         self._obey(orders)
-        return self._relay.decide(call.origin, call.call_id, verdict, self._now())
+        return self._relay.decide(effect.call.origin, effect.call.call_id, verdict, self._now())
 
     def _obey(self, orders: Sequence[Order]) -> None:
         """Carry out what the desk wants; what that tells is to be thought about by the caller."""
@@ -264,6 +316,9 @@ class Link:
             return
         for order in orders:
             if isinstance(order, OwnCall):
+                if order.towards is Side.CSMS and self._to_csms is None:
+                    self._thoughts.append(OwnOutcome(order, "lost", self._around.clock.now()))
+                    continue
                 self._carry_out(self._relay.inject(order, self._now()))
             elif isinstance(order, Release):
                 self._carry_out(self._relay.decide(order.side, order.call_id, order.verdict, self._now()))
@@ -279,51 +334,13 @@ class Link:
             orders = self._think(thoughts.popleft())
             done += len(orders)
             if done > _MOST_ORDERS:
-                self._desk_failed("endless")
+                self._desk.failed("endless")
             else:
                 self._obey(orders)
         self._pressing = False
 
     def _think(self, thought: Thought) -> Sequence[Order]:
-        """Publish what the desk makes of a thought, and return what it wants."""
-        orders: Sequence[Order] = ()
-        said: Sequence[Event | Order] = ()
-        try:
-            if type(thought) is Call:
-                said = self._desk.on_call(thought)
-            elif type(thought) is Exchange:
-                said = self._desk.on_exchange(thought)
-            else:
-                assert isinstance(thought, OwnOutcome)
-                if thought.kind == "sent":
-                    thought = replace(thought, mono_s=self._around.mono())
-                said, orders = self._desk.on_outcome(thought)
-        except Exception:
-            self._desk_failed(type(thought).__name__)
-        return [*self._tell(said), *orders] if said else orders
-
-    def _tell(self, said: Sequence[Event | Order]) -> list[Order]:
-        """Publish the events and return the orders."""
-        orders: list[Order] = []
-        for item in said:
-            if isinstance(item, OwnCall | Release | WakeUp):
-                orders.append(item)
-            else:
-                self._publish(item)
-        return orders
-
-    def _desk_failed(self, occasion: str) -> None:
-        """The desk's faults are its own: counted and logged, and the relay goes on."""
-        self._counters.desk_errors += 1
-        _log.exception("desk_failed", charger=self.charger, occasion=occasion)
-
-    def _publish(self, event: Event) -> None:
-        try:
-            self._around.publish(event)
-        except Exception:
-            self._desk_failed(f"publishing {type(event).__name__}")
-
-
-def refused(command: ApplySetpoint, clock: Clock, why: str) -> SetpointRefused:
-    """A limit that did not even get on its way."""
-    return SetpointRefused(command.evse, clock.now(), command.limit_a, command.decision, why)
+        if self._hold is not None and type(thought) is OwnOutcome and thought.call.slot == SLOT:
+            self._hold.on_outcome(thought)
+            return ()
+        return self._desk.think(thought, self._around.mono)

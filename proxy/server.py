@@ -3,60 +3,41 @@
 import asyncio
 import ssl as tls
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
 
 import structlog
 from websockets.http11 import Request, Response
-from websockets.uri import parse_uri
 
 from domain.commands import ApplySetpoint
 from domain.events import Event, OcppVersion
 from domain.ids import ChargerId
 from domain.ports import Clock
 from domain.site import Charger
-from proxy.addresses import MAX_IDENTITY, Caller, caller, upstream_target
+from proxy.addresses import MAX_IDENTITY, Caller, caller
 from proxy.afterthoughts import Afterthoughts
 from proxy.answers import passed_on, refusal
-from proxy.certificates import CertificateError
 from proxy.charger_leg import ChargerLeg
 from proxy.csms_leg import CsmsLeg
+from proxy.deskwork import refused
 from proxy.door import Door
-from proxy.entrance import EntryRules, Visitor
+from proxy.hold_office import HoldOffice
+from proxy.holding import Absent, Held, settle
 from proxy.legs import OpenLegs
-from proxy.link import Link, Surroundings, refused
+from proxy.link import Link, Surroundings
 from proxy.network import Listener, Network
+from proxy.places import ChargerPlace as ChargerPlace
 from proxy.protocol.desks import Desk
 from proxy.protocol.relay import Relay
 from proxy.protocol.turns import OwnIds
 from proxy.settings import ASSUMED_VERSION, Counters, LinkStatus, ProxySettings
-from proxy.upstream import Refused, Unreachable, dial
+from proxy.spool import Spool
+from proxy.upstream import Refused, Unreachable, Upstream
+from proxy.upstream import Request as Asked
 
 _log = structlog.get_logger()
 
 GOING_AWAY, PROTOCOL_ERROR, SERVICE_RESTART = 1001, 1002, 1012
-
-
-@dataclass(frozen=True, slots=True)
-class ChargerPlace:
-    """Where a charger belongs. `csms_url` is the site's; `outage` says what is done while it cannot be reached:
-    `close` turns the charger away with 503 and closes a link whose CSMS is gone, so that the charger queues what must
-    not be lost and its limits in force hold; `hold` is treated as `close` by this version.
-
-    `entry`: what the charger has to prove. `csms_tls` gives what a `wss://` CSMS is dialled with (`CertificateError`
-    where a file cannot be used), Python's defaults without it. `messages`: how many the charger may send a
-    second and at once. `let_in` is told who came, before anything is relayed.
-    """
-
-    charger: Charger
-    csms_url: str
-    outage: Literal["close", "hold"] = "close"
-    entry: EntryRules = field(default_factory=EntryRules)
-    csms_tls: Callable[[], tls.SSLContext] | None = None
-    messages: tuple[float, int] | None = None
-    let_in: Callable[[Visitor], None] | None = None
 
 
 DeskFactory = Callable[[Charger, OcppVersion], Desk]
@@ -85,6 +66,7 @@ class ProxyServer:
         settings: bounds and time-outs.
         new_id: makes ids of our own CALLs; they must be unique for ever (UUID4).
         mono: the clock of `*_mono_s`; the loop's without it.
+        spool: the disk of sites that hold; without it they close.
     """
 
     def __init__(
@@ -98,10 +80,13 @@ class ProxyServer:
         settings: ProxySettings,
         new_id: Callable[[], str],
         mono: Callable[[], float] | None = None,
+        spool: Spool | None = None,
     ) -> None:
         self.counters = Counters()
         self._network, self._clock, self._directory, self._publish = network, clock, directory, publish
         self._make_desk, self._settings, self._new_id, self._mono = desk, settings, new_id, mono
+        self.office: HoldOffice | None = None
+        self._spool = spool
         self._links: dict[ChargerId, Link] = {}
         self._entries: dict[ChargerId, int] = {}
         self._known: dict[ChargerId, _Known] = {}
@@ -113,12 +98,16 @@ class ProxyServer:
         self.door: Door
         self._around: Surroundings
         self._legs: OpenLegs
+        self._upstream: Upstream
 
     async def listen(self, host: str, port: int, *, ssl: tls.SSLContext | None = None) -> int:
         """Open a port for chargers; may be called for several. Returns the port that is bound. `OSError` if taken."""
         loop = asyncio.get_running_loop()
         if not self._listeners:
             self._legs = OpenLegs()
+            self._upstream = Upstream(self._network, self._settings, self._legs)
+            if self._spool is not None:
+                self.office = HoldOffice(self._spool, self._clock, self._settings.hold, self.counters)
             self.door = Door(self._settings.door, loop.time)
             mono = self._mono or loop.time
             self._around = Surroundings(
@@ -132,9 +121,12 @@ class ProxyServer:
 
     @property
     def links(self) -> Mapping[ChargerId, LinkStatus]:
-        """The chargers that are linked to their CSMS now."""
+        """The chargers that are let in now."""
         return MappingProxyType(
-            {name: LinkStatus(link.version, link.since, link.silent_s) for name, link in self._links.items()}
+            {
+                name: LinkStatus(link.version, link.since, link.silent_s, link.csms_away)
+                for name, link in self._links.items()
+            }
         )
 
     def apply(self, command: ApplySetpoint) -> None:
@@ -224,20 +216,13 @@ class ProxyServer:
         entry: int,
     ) -> None:
         """Ask the CSMS in the charger's name, and give the charger its word."""
-        uri = parse_uri(place.csms_url)
-        authorization = request.headers.get_all("Authorization")
-
-        def make() -> CsmsLeg:
-            target = upstream_target(uri, who)
-            return CsmsLeg(uri, target, offered, authorization, self._settings.csms_leg, self._legs)
-
-        outcome: CsmsLeg | Refused | Unreachable
-        try:
-            context = self._csms_context(place) if uri.secure else None
-        except CertificateError as error:
-            outcome = Unreachable(str(error))
-        else:
-            outcome = await dial(self._network, uri, make, context, self._settings.dial_s)
+        authorization = tuple(request.headers.get_all("Authorization"))
+        asked = Asked(place.csms_url, who, offered, authorization, place.csms_tls)
+        outcome: CsmsLeg | Refused | Unreachable | Absent = await self._upstream.ask(asked)
+        held = None
+        if place.outage == "hold" and self.office is not None:
+            assert not isinstance(outcome, Absent)
+            outcome, held = await settle(asked, place, self.office, self._upstream, outcome)
         if isinstance(outcome, Unreachable):
             self.counters.csms_unreachable += 1
             _log.warning("csms_unreachable", charger=who.identity, why=outcome.why)
@@ -249,21 +234,24 @@ class ProxyServer:
             _log.warning("csms_refused_charger", charger=who.identity, status=outcome.answer.status_code)
             leg.answer(passed_on(outcome.answer))
         elif leg.has_ended:
-            outcome.close(GOING_AWAY, "the charger is gone")
+            if isinstance(outcome, CsmsLeg):
+                outcome.close(GOING_AWAY, "the charger is gone")
         elif self._entries.get(who.identity, 0) > entry:
-            outcome.close(GOING_AWAY, "the charger has a newer connection")
+            if isinstance(outcome, CsmsLeg):
+                outcome.close(GOING_AWAY, "the charger has a newer connection")
             leg.answer(refusal(503, "A newer connection of this charger was let in meanwhile."))
         else:
-            self._establish(leg, outcome, answer, place, offered, entry)
+            self._establish(leg, outcome, answer, place, offered, entry, held)
 
     def _establish(
         self,
         leg: ChargerLeg,
-        csms: CsmsLeg,
+        csms: CsmsLeg | Absent,
         answer: Response,
         place: ChargerPlace,
         offered: tuple[str, ...],
         entry: int,
+        held: Held | None,
     ) -> None:
         """Both sides agree: echo the CSMS's choice, and let this socket take the place of an older one."""
         charger = place.charger
@@ -284,16 +272,15 @@ class ProxyServer:
             place.let_in(leg.visitor)
         leg.answer(answer)
         relay = Relay(self._new_id, self._settings.relay, known.own_ids, known.own_ids_up, known.desk.intercepts)
-        link = Link(charger.id, version, (leg, csms), relay, known.desk, self._around)
+        hold = held.make(version, csms.subprotocol, self._clock.now()) if held is not None else None
+        legs = (leg, csms if isinstance(csms, CsmsLeg) else None)
+        link = Link(charger.id, version, legs, relay, known.desk, self._around, hold)
         self._links[charger.id] = link
         self._entries[charger.id] = entry
         self.counters.connected += 1
         _log.info("charger_connected", charger=charger.id, version=version)
         link.start()
         leg.read_what_was_held()
-
-    def _csms_context(self, place: ChargerPlace) -> tls.SSLContext:
-        return place.csms_tls() if place.csms_tls is not None else _default_tls()
 
     def _version(self, chosen: str | None, offered: tuple[str, ...]) -> OcppVersion:
         """The CSMS's choice. Where it made none and goes on all the same, the charger's first wish."""
@@ -324,8 +311,3 @@ def _unknown(target: str, who: Caller | None) -> str:
         f"No charger {who.identity!a} is known here: add it to 'chargers' in the site file, "
         "or correct the identity in the charger's own settings."
     )
-
-
-@cache
-def _default_tls() -> tls.SSLContext:
-    return tls.create_default_context()

@@ -17,6 +17,21 @@ ASSUMED_VERSION: Final[OcppVersion] = "ocpp1.6"
 
 
 @dataclass(frozen=True, slots=True)
+class HoldSettings:
+    """`redial_first_s`, doubling to `redial_most_s`, with up to half as much again by chance: when a lost CSMS is
+    dialled again. `local_answer_s`: how long a transaction message waits for a CSMS that is connected and silent (a
+    charger itself waits 30 s); `late_reply_s`: how long that CSMS's reply is waited for before the message is sent
+    again. `replay_per_s`: kept messages of all chargers together.
+    """
+
+    redial_first_s: float = 1.0
+    redial_most_s: float = 60.0
+    local_answer_s: float = 20.0
+    late_reply_s: float = 30.0
+    replay_per_s: float = 50.0
+
+
+@dataclass(frozen=True, slots=True)
 class ProxySettings:
     """Time-outs are of the network and run on the loop's clock.
 
@@ -34,6 +49,7 @@ class ProxySettings:
     charger_leg: LegSettings = field(default_factory=lambda: LegSettings(stall_s=30.0))
     csms_leg: LegSettings = field(default_factory=LegSettings)
     door: DoorSettings = field(default_factory=DoorSettings)
+    hold: HoldSettings = field(default_factory=HoldSettings)
 
 
 class RelayLatency:
@@ -65,6 +81,8 @@ class Counters:
     `rewritten`, `undecided` ones that went on unchanged because their time was over, `refused` because too much waited.
     Of the handshake: `connected`, `replaced` by a newer socket, `unknown_identity`, `no_common_version`,
     `refused_by_csms`, `csms_unreachable`.
+    Of sites that hold: `csms_lost`, `admitted_without_csms`, messages `held` (answered by us), `replayed` and
+    `set_aside` (the CSMS does not take them), `starts_in_doubt`, `spool_errors` (what the disk did not do).
     """
 
     to_csms: int = 0
@@ -91,6 +109,13 @@ class Counters:
     no_common_version: int = 0
     refused_by_csms: int = 0
     csms_unreachable: int = 0
+    csms_lost: int = 0
+    admitted_without_csms: int = 0
+    held: int = 0
+    replayed: int = 0
+    set_aside: int = 0
+    starts_in_doubt: int = 0
+    spool_errors: int = 0
 
     relay_latency: RelayLatency = field(default_factory=RelayLatency)
 
@@ -101,9 +126,11 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class LinkStatus:
-    """A charger that is linked to its CSMS now."""
+    """A charger that is let in now."""
 
     version: OcppVersion
     since: datetime
     silent_s: float
     """How long the charger has said nothing."""
+    csms_away: bool = False
+    """Whether it goes on without its CSMS."""

@@ -1,16 +1,21 @@
-"""Dialling the CSMS: its own yes or no, or an outage."""
+"""Dialling the CSMS in a charger's name: its own yes or no, or an outage."""
 
 import asyncio
 import ssl as tls
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from websockets.http11 import Response
-from websockets.uri import WebSocketURI
+from websockets.uri import WebSocketURI, parse_uri
 
+from proxy.addresses import Caller, upstream_target
+from proxy.certificates import CertificateError
 from proxy.csms_leg import CsmsLeg
+from proxy.legs import OpenLegs
 from proxy.network import Network
+from proxy.settings import ProxySettings
 
 _COME_BACK: Final = frozenset({408, 425, 429})
 
@@ -27,6 +32,39 @@ class Unreachable:
     """The CSMS cannot be asked now: no connection, no answer, a 5xx, or an answer that makes no sense."""
 
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a charger asks its CSMS: the URL is the site's, everything else the charger's own."""
+
+    url: str
+    who: Caller
+    offered: tuple[str, ...]
+    authorization: tuple[str, ...]
+    context: Callable[[], tls.SSLContext] | None = None
+
+
+class Upstream:
+    """Makes the legs to CSMSs."""
+
+    def __init__(self, network: Network, settings: ProxySettings, open_legs: OpenLegs) -> None:
+        self._network, self._settings, self._open_legs = network, settings, open_legs
+
+    async def ask(self, request: Request) -> CsmsLeg | Refused | Unreachable:
+        """Dial, and hear what the CSMS says; never raises for what network and files do."""
+        uri = parse_uri(request.url)
+
+        def make() -> CsmsLeg:
+            target = upstream_target(uri, request.who)
+            authorization = list(request.authorization)
+            return CsmsLeg(uri, target, request.offered, authorization, self._settings.csms_leg, self._open_legs)
+
+        try:
+            context = (request.context or _default_tls)() if uri.secure else None
+        except CertificateError as error:
+            return Unreachable(str(error))
+        return await dial(self._network, uri, make, context, self._settings.dial_s)
 
 
 async def dial(
@@ -58,3 +96,8 @@ async def dial(
     if 400 <= answer.status_code < 500 and answer.status_code not in _COME_BACK:
         return Refused(answer)
     return Unreachable(f"the CSMS answered {answer.status_code} {answer.reason_phrase}")
+
+
+@cache
+def _default_tls() -> tls.SSLContext:
+    return tls.create_default_context()
