@@ -4,6 +4,7 @@ from alembic import context
 
 from inventory import access_tables as access_tables  # its tables belong to the same metadata
 from inventory import base_load_hours as base_load_hours
+from inventory import message_tables as message_tables
 from inventory.tables import metadata
 
 context.configure(
