@@ -162,11 +162,17 @@ class CsmsTls:
 
 @dataclass(frozen=True, slots=True)
 class CsmsSettings:
-    """Where the site's chargers belong, and what happens while that cannot be reached."""
+    """Where the site's chargers belong, and what happens while that cannot be reached.
+
+    `recognises_repeats`: the CSMS knows a StartTransaction again that it holds already (by connector, idTag, meterStart
+    and timestamp), so that one whose reply was lost may be sent until it is answered. `fan_out_url`: who sees a copy.
+    """
 
     url: str
     outage: Literal["close", "hold"] = "close"
     tls: CsmsTls | None = None
+    recognises_repeats: bool = False
+    fan_out_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

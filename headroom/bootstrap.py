@@ -24,13 +24,15 @@ from proxy.network import Network
 from proxy.protocol.desk import ChargerDesk
 from proxy.server import ChargerPlace, ProxyServer
 from proxy.settings import ProxySettings
+from proxy.spool import Spool
 
 
 @dataclass(frozen=True)
 class Outside:
     """What the service gets from outside: real in service, virtual in the twin.
 
-    `gates`: what the chargers of each site have to prove; nothing at a site without one.
+    `gates`: what the chargers of each site have to prove; nothing at a site without one. `spool`: the disk of sites
+    that hold in an outage; without it they close.
     """
 
     clock: Clock
@@ -39,6 +41,7 @@ class Outside:
     mono: Callable[[], float]
     new_id: Callable[[], str]
     gates: Mapping[SiteId, SiteGate] = field(default_factory=dict)
+    spool: Spool | None = None
 
 
 async def build(sites: Sequence[Site], deciders: Mapping[SiteId, Decider], outside: Outside) -> Service:
@@ -98,7 +101,14 @@ def _proxy(outside: Outside, bus: Bus, controllers: Mapping[SiteId, SiteControll
         gate = outside.gates.get(site.id)
         if gate is not None:
             return gate.place(charger)
-        return ChargerPlace(site.charger(charger), site.csms.url, site.csms.outage)
+        csms = site.csms
+        return ChargerPlace(
+            site.charger(charger),
+            csms.url,
+            csms.outage,
+            recognises_repeats=csms.recognises_repeats,
+            fan_out_url=csms.fan_out_url,
+        )
 
     def desk(charger: Charger, version: OcppVersion) -> ChargerDesk:
         controller = controller_of(charger.id)
@@ -120,4 +130,5 @@ def _proxy(outside: Outside, bus: Bus, controllers: Mapping[SiteId, SiteControll
         settings=ProxySettings(),
         new_id=outside.new_id,
         mono=outside.mono,
+        spool=outside.spool,
     )

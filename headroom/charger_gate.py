@@ -63,6 +63,8 @@ class SiteGate:
             entry=self._rules[charger],
             csms_tls=lambda: self._client_tls.context(pair),
             messages=(site.security.messages_per_s, site.security.message_burst),
+            recognises_repeats=site.csms.recognises_repeats,
+            fan_out_url=site.csms.fan_out_url,
         )
 
     def leg(self, charger: ChargerId, profile: int) -> Leg:

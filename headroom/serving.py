@@ -22,6 +22,7 @@ from headroom.console import print_json
 from headroom.decider import ProcessDecider
 from headroom.service import Service
 from headroom.settings import Settings
+from headroom.spooling import open_spool
 from headroom.supervisor import ApiServer, supervise
 from inventory.store import AsyncStore, Store
 from proxy.network import LoopNetwork
@@ -62,11 +63,12 @@ async def run_service(
     clock = settings.clock()
     gates, server_tls = open_gates(sites, listening.tls, clock.now)
     store = await AsyncStore.open(database)
+    spool = open_spool(sites, database, settings.spool)
     deciders = {site.id: ProcessDecider(site) for site in sites}
     try:
         for decider in deciders.values():
             await _started(decider)
-        outside = Outside(clock, LoopNetwork(), store, monotonic_s, lambda: str(uuid.uuid4()), gates)
+        outside = Outside(clock, LoopNetwork(), store, monotonic_s, lambda: str(uuid.uuid4()), gates, spool)
         service = await build(sites, deciders, outside)
         watch = partial(watch_files, tuple(gates.values()), server_tls, clock)
         await _run(service, listening, watch, server_tls, as_json=as_json)
@@ -74,6 +76,8 @@ async def run_service(
         for decider in deciders.values():
             decider.close()
         await _closed(store)
+        if spool is not None:
+            spool.close()
 
 
 async def _started(decider: ProcessDecider) -> None:

@@ -11,15 +11,19 @@ DEFAULT_DATABASE = "sqlite+aiosqlite:///headroom.db"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`HEADROOM_CLOCK` runs the service on a fast clock (`demo` sets it); `HEADROOM_LOG` is the least log level."""
+    """`HEADROOM_CLOCK` runs the service on a fast clock (`demo` sets it); `HEADROOM_LOG` is the least log level;
+    `HEADROOM_SPOOL` the file in which a site that holds keeps the messages of an outage.
+    """
 
     clock_text: str | None = None
     log_level: str = "info"
+    spool: str | None = None
 
     @classmethod
     def from_environment(cls) -> "Settings":
         """Read the process's environment."""
-        return cls(clock_text=os.environ.get("HEADROOM_CLOCK"), log_level=os.environ.get("HEADROOM_LOG", "info"))
+        read = os.environ.get
+        return cls(read("HEADROOM_CLOCK"), read("HEADROOM_LOG", "info"), read("HEADROOM_SPOOL"))
 
     def clock(self) -> Clock:
         """The clock that the service runs on."""

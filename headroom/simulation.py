@@ -18,6 +18,7 @@ from headroom.decider import InlineDecider
 from headroom.service import Service
 from headroom.twin import Surroundings, Twin
 from inventory.store import InlineStore
+from proxy.spool import InlineSpool
 from simulators import virtual_time
 from simulators.arrivals import replayed_arrivals
 from simulators.network import MemoryNetwork
@@ -56,7 +57,7 @@ async def _live(simulation: Simulation, on_progress: Callable[[float], object]) 
     await twin.csms.start()
     store = InlineStore()
     new_id = lambda: str(uuid.UUID(int=source.getrandbits(128), version=4))  # noqa: E731 - a name for a port
-    outside = Outside(clock, network, store, monotonic_s, new_id)
+    outside = Outside(clock, network, store, monotonic_s, new_id, spool=InlineSpool())
     service = await build([site], {site.id: InlineDecider(site)}, outside)
     port = await service.proxy.listen("127.0.0.1", _OCPP_PORT)
     twin.charge_points(f"ws://127.0.0.1:{port}/ocpp")

@@ -1,6 +1,7 @@
 """From a site file to a `Site`: read, validated whole, and either usable or refused with a line and a sentence."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
 
@@ -228,8 +229,12 @@ def _build(model: SiteModel, folder: FilePath | None) -> Site:
 def _csms(site: SiteModel, folder: FilePath | None) -> CsmsSettings:
     model = site.csms
     tls = model.tls
+    fan_out_url = model.fan_out.url if model.fan_out is not None else None
+    plain = CsmsSettings(
+        model.url, model.outage, recognises_repeats=model.recognises_repeats, fan_out_url=fan_out_url
+    )
     if tls is None:
-        return CsmsSettings(model.url, model.outage)
+        return plain
 
     def pair(certificate: str, key: str) -> ClientCertificate:
         return ClientCertificate(_beside(folder, certificate), _beside(folder, key))
@@ -245,7 +250,7 @@ def _csms(site: SiteModel, folder: FilePath | None) -> CsmsSettings:
             shared = pair(tls.certificate, tls.key)
     own |= {ChargerId(identity): pair(files.certificate, files.key) for identity, files in tls.chargers.items()}
     ca = _beside(folder, tls.ca) if tls.ca is not None else None
-    return CsmsSettings(model.url, model.outage, CsmsTls(ca, shared, own))
+    return replace(plain, tls=CsmsTls(ca, shared, own))
 
 
 def _security(model: SecurityModel, folder: FilePath | None) -> SiteSecurity:

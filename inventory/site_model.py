@@ -67,6 +67,12 @@ class CsmsTlsModel(Strict):
     )
 
 
+class FanOutModel(Strict):
+    """A second reader, such as billing or analytics."""
+
+    url: Text = Field(description="ws:// or wss:// address to which the charger's identity is appended.")
+
+
 class CsmsModel(Strict):
     """Where the chargers belong."""
 
@@ -74,6 +80,14 @@ class CsmsModel(Strict):
     outage: Literal["close", "hold"] = Field(
         default=_default(words.CsmsSettings, "outage"),
         description="While the CSMS is unreachable: close the chargers' links, or hold them and store messages.",
+    )
+    recognises_repeats: bool = Field(
+        default=_default(words.CsmsSettings, "recognises_repeats"),
+        description="The CSMS knows a StartTransaction again that it holds already: hold may repeat it until answered.",
+    )
+    fan_out: FanOutModel | None = Field(
+        default=None,
+        description="Who gets a copy of what the chargers send and the CSMS answers; what it says itself is ignored.",
     )
     tls: CsmsTlsModel | None = None
 

@@ -72,6 +72,9 @@ def _csms(model: SiteModel) -> Iterator[Problem]:
     problem = url_problem(model.csms.url, ("ws", "wss"))
     if problem:
         yield ("csms", "url"), problem
+    fan_out = model.csms.fan_out
+    if fan_out is not None and (problem := url_problem(fan_out.url, ("ws", "wss"))):
+        yield ("csms", "fan_out", "url"), problem
     tls = model.csms.tls
     if tls is None:
         return
