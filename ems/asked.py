@@ -22,8 +22,8 @@ class Bounds:
 class Asked(Bounds):
     """The bounds once it is settled who is `served`; both are 0 for an EVSE that is not.
 
-    `weight_a` = alpha_m requested_m. `room_a` per row = capacity, 0 where the base load alone is above the limit (then
-    every EVSE there gets 0). Guarantee: `panel.matrix @ low_a <= room_a`.
+    `weight_a` = alpha_m requested_m, times the pace where there is one. `room_a` per row = capacity, 0 where the base
+    load alone is above the limit (then every EVSE there gets 0). Guarantee: `panel.matrix @ low_a <= room_a`.
     """
 
     served: Mask
@@ -49,7 +49,8 @@ def asked(problem: Problem, on: Mask) -> Asked | Infeasible:
             f"the minima of the admitted EVSEs load {where} with {load_a[worst]:.1f} A; {room_a[worst]:.1f} A are free"
         )
     high_a = np.where(served, problem.upper_a, 0.0)
-    return Asked(low_a, high_a, high_a * problem.alpha, served, np.maximum(room_a, load_a))
+    weight_a = high_a * problem.alpha if problem.pace is None else high_a * problem.alpha * problem.pace
+    return Asked(low_a, high_a, weight_a, served, np.maximum(room_a, load_a))
 
 
 def first_come(problem: Problem) -> tuple[int, ...]:

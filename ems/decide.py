@@ -20,7 +20,9 @@ from ems.panel import compile_panel
 from ems.problem import Mask, Problem, Vector
 from ems.raising import raise_what_fits
 from ems.reasons import Outcome, rise_interval_s
+from ems.shares import paces
 from ems.situation import SLACK_A, Layout, Situation
+from ems.tenths import in_tenths
 from ems.turns import take_turns
 from ems.wiring import Wiring, compile_wiring
 from scheduler.contender import Admission
@@ -85,7 +87,8 @@ def decide(
     first = _first_come(situation, admission)
     if trouble:
         from_rung, from_rung_why = Rung.FALLBACK, trouble
-    answer, wished_a = _share(situation, plan, admitted, first, from_rung, from_rung_why)
+    pace = paces(admission.pace, plan.layout.panel.evses) if admission.pace else None
+    answer, wished_a = _share(situation, plan, _Turns(admitted, first, pace), from_rung, from_rung_why)
     wished_a = _keep_ready(situation, wished_a)
     limit_a = _send_now(situation, wished_a, first)
     limits, lowered = guard(plan.wiring, situation.of_evse(limit_a), _facts(situation))
@@ -137,16 +140,23 @@ def _first_come(situation: Situation, admission: Admission) -> tuple[int, ...]:
     return (*queued, *(index for index in range(len(column)) if index not in seen))
 
 
-def _share(
-    situation: Situation, plan: Plan, admitted: Mask, first: tuple[int, ...], from_rung: Rung, why: str
-) -> tuple[Answer, Vector]:
+@dataclass(frozen=True, slots=True)
+class _Turns:
+    """The scheduler's word per column: who may charge, in which order, and how fast it must (None: all alike)."""
+
+    admitted: Mask
+    first: tuple[int, ...]
+    pace: Vector | None
+
+
+def _share(situation: Situation, plan: Plan, turns: _Turns, from_rung: Rung, why: str) -> tuple[Answer, Vector]:
     """The strategy's answer, and the wish made of it: between what may be held and what may be reached by rising.
 
     `held`: shares beside the likely base load; a limit above its share there falls to it. `reached`: shares beside the
     highest base load; a limit below its share there rises to it. Between the two it stays, so that a load which is only
     suspected lowers nobody.
     """
-    on = None if plan.site.scheduler.kind == "none" else admitted
+    on = None if plan.site.scheduler.kind == "none" else turns.admitted
     upper = np.where(situation.asking & ~situation.held, situation.upper_a, 0.0)
     problem = Problem(
         panel=situation.panel,
@@ -155,17 +165,19 @@ def _share(
         upper_a=upper,
         alpha=np.maximum(1.0, _alpha(situation)),
         on=on,
-        order=first,
+        order=turns.first,
+        pace=turns.pace,
     )
     answer = climb_down(plan.ladder, problem, from_rung, why)
-    held_a = answer.allocation.current_a
-    reached_a = held_a
-    if (situation.panel.matrix @ held_a > np.maximum(situation.rise_capacity_a, 0.0) + SLACK_A).any():
+    current_a = answer.allocation.current_a
+    held_a = reached_a = in_tenths(situation.panel, current_a, situation.hold_capacity_a, upper, turns.first)
+    if (situation.panel.load_a(held_a) > np.maximum(situation.rise_capacity_a, 0.0) + SLACK_A).any():
         served = held_a > SLACK_A
         on_now = served & (situation.in_force_a >= situation.layout.lowest_a - SLACK_A)
-        least = situation.panel.matrix @ np.where(on_now, situation.layout.lowest_a, 0.0)
+        least = situation.panel.load_a(np.where(on_now, situation.layout.lowest_a, 0.0))
         tight = replace(problem, capacity_a=np.maximum(situation.rise_capacity_a, least), on=served)
-        reached_a = climb_down(plan.ladder, tight, answer.rung, "").allocation.current_a
+        current_a = climb_down(plan.ladder, tight, answer.rung, "").allocation.current_a
+        reached_a = in_tenths(situation.panel, current_a, tight.capacity_a, upper, turns.first)
     wished_a = np.minimum(np.maximum(situation.in_force_a, reached_a), held_a)
     return answer, _keep_small_changes(situation, np.where(situation.held, _held_limits(situation), wished_a))
 

@@ -51,6 +51,15 @@ class Panel:
         return sums.astype(np.float64)
 
     @cached_property
+    def _columns(self) -> tuple[tuple[npt.NDArray[np.int64], Vector], ...]:
+        loaded = (np.flatnonzero(column) for column in self.matrix.T)
+        return tuple((rows, self.matrix[rows, n]) for n, rows in enumerate(loaded))
+
+    def column_a(self, column: int) -> tuple[npt.NDArray[np.int64], Vector]:
+        """The rows that an EVSE loads, and what 1 A of it puts there."""
+        return self._columns[column]
+
+    @cached_property
     def kinds(self) -> "Kinds":
         """EVSEs with one and the same column, gathered."""
         columns = np.vstack([self.matrix, self.conductors])
@@ -97,7 +106,8 @@ class Problem:
     are not controllable); may be negative. Per EVSE: `min_a` (I_min), `upper_a` = requested_m = min(I_max, the CSMS's
     limit, what the car takes), 0 where nothing is asked; `alpha` >= 1; `on` is the scheduler's word (z), or None
     where z is free. `order`: column numbers, first come first, for the strategies that go by it (None: as listed).
-    `outlook`: for the strategies that look ahead; None where there is no plan.
+    `outlook`: for the strategies that look ahead; None where there is no plan. `pace` >= 1 weighs fair shares beyond
+    `alpha`: how much faster than another an EVSE must charge to get its part of what it needs; None: all alike.
     """
 
     panel: Panel
@@ -108,6 +118,7 @@ class Problem:
     on: Mask | None
     order: tuple[int, ...] | None = None
     outlook: Outlook | None = None
+    pace: Vector | None = None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The scheduler's question, put in the panel's terms: who asks, on which contended circuits, and what fits."""
 
+import math
 from datetime import tzinfo
 
 import numpy as np
@@ -9,23 +10,64 @@ from domain.ids import EvseId
 from domain.site import Evse
 from domain.snapshot import EvseView
 from ems.problem import Mask, Vector
+from ems.shares import kind_name, shares
 from ems.situation import SLACK_A, Situation
 from scheduler.admission import admit
-from scheduler.contender import Admission, Contender
+from scheduler.contender import Admission, Contender, Share
 
 
 def take_turns(situation: Situation, timezone: tzinfo) -> Admission:
-    """Who may charge now. Held EVSEs keep their place and take no part."""
-    site = situation.layout.site
-    rows = _contended_rows(situation)
+    """Who may charge now. Held EVSEs keep their place and take no part.
+
+    Circuits are contended where the minima of all who ask do not fit. Where every driver has told departure and need
+    (`scheduler.by_need`), they are where the cars together could take more than there is.
+    """
+    settings, volts = situation.layout.site.scheduler, line_volts(situation)
+    asking = situation.asking & ~situation.held
+    by_need = settings.kind == "round_robin" and _all_known(situation, asking)
+    wanted_a = situation.upper_a if by_need else situation.layout.lowest_a
+    rows = _contended_rows(situation, np.where(asking, wanted_a, 0.0))
     circuits = _circuits(situation, rows)
+    kinds = situation.panel.kinds.of_evse.tolist()
     contenders = [
-        _contender(view, evse, circuits[column], held=bool(situation.held[column]))
+        _contender(
+            view,
+            evse,
+            circuits[column],
+            held=bool(situation.held[column]),
+            kind=kind_name(kinds[column]),
+            most_w=float(volts[column] * situation.upper_a[column]),
+        )
         for column, (view, evse) in enumerate(zip(situation.views, situation.layout.evses, strict=True))
         if situation.asking[column]
     ]
     fit = _Minima(situation, rows).fit
-    return admit(site.scheduler, situation.snapshot.rotation, contenders, fit, situation.now, timezone)
+    shared = _shares(situation, asking, volts) if rows.size and by_need else None
+    return admit(settings, situation.snapshot.rotation, contenders, fit, situation.now, timezone, shared)
+
+
+def _all_known(situation: Situation, asking: Mask) -> bool:
+    """Whether everybody who takes part has told when the car leaves and what it needs."""
+    sessions = [view.session for view, asks in zip(situation.views, asking.tolist(), strict=True) if asks]
+    told = (s is not None and s.departure_at is not None and s.energy_wanted_wh is not None for s in sessions)
+    return bool(sessions) and all(told)
+
+
+def _shares(situation: Situation, asking: Mask, volts: Vector) -> dict[str, Share]:
+    """What each kind gets of what may be held, if all who ask and can be commanded share it."""
+    room_a = situation.hold_capacity_a
+    return shares(situation.panel, room_a, asking, situation.upper_a, situation.layout.lowest_a, volts)
+
+
+def line_volts(situation: Situation) -> Vector:
+    """W per A of set-point, nominal: line to neutral, line to line, or three phases."""
+    site = situation.layout.site
+    across = [
+        site.feeder(evse.feeder).line_to_line_v or site.electrical.line_to_line_v for evse in situation.layout.evses
+    ]
+    factor = {1: 1.0 / math.sqrt(3.0), 2: 1.0, 3: math.sqrt(3.0)}
+    parts = [factor[evse.conductors] for evse in situation.layout.evses]
+    return np.array(across, dtype=np.float64) * np.array(parts, dtype=np.float64)
 
 
 def newcomers(situation: Situation) -> Mask:
@@ -40,10 +82,9 @@ def blocking_row(situation: Situation, load_a: Vector, column: int) -> int:
     return int(over.argmax()) if over.size and over.max() > SLACK_A else -1
 
 
-def _contended_rows(situation: Situation) -> npt.NDArray[np.int64]:
-    """Where the minima of all who ask do not fit together."""
-    load = situation.panel.matrix @ np.where(situation.asking & ~situation.held, situation.layout.lowest_a, 0.0)
-    return np.flatnonzero(load > situation.rise_capacity_a + SLACK_A)
+def _contended_rows(situation: Situation, wanted_a: Vector) -> npt.NDArray[np.int64]:
+    """Where what is wanted does not fit together."""
+    return np.flatnonzero(situation.panel.load_a(wanted_a) > situation.rise_capacity_a + SLACK_A)
 
 
 def _circuits(situation: Situation, rows: npt.NDArray[np.int64]) -> list[frozenset[str]]:
@@ -58,7 +99,9 @@ def _circuits(situation: Situation, rows: npt.NDArray[np.int64]) -> list[frozens
     return [frozenset(circuits) for circuits in found]
 
 
-def _contender(view: EvseView, evse: Evse, circuits: frozenset[str], *, held: bool) -> Contender:
+def _contender(
+    view: EvseView, evse: Evse, circuits: frozenset[str], *, held: bool, kind: str, most_w: float
+) -> Contender:
     session = view.session
     assert session is not None
     wanted_wh = session.energy_wanted_wh
@@ -69,13 +112,10 @@ def _contender(view: EvseView, evse: Evse, circuits: frozenset[str], *, held: bo
         pinned=held,
         departure_at=session.departure_at,
         remaining_wh=None if wanted_wh is None else max(0.0, wanted_wh - session.energy_wh),
-        max_w=_volts(evse) * evse.max_a,
+        max_w=most_w,
+        delivered_wh=session.energy_wh,
+        kind=kind,
     )
-
-
-def _volts(evse: Evse) -> float:
-    """Nominal W per A; only the ratios between EVSEs matter to least laxity first."""
-    return {1: 120.0, 2: 208.0, 3: 360.0}[evse.conductors]
 
 
 class _Minima:

@@ -1,11 +1,12 @@
 """The scheduler's one door: who may charge now, and what the others are told."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 
 from domain.rotation import RotationState
 from domain.site import SchedulerSettings
-from scheduler.contender import Admission, Contender, Fits
+from scheduler.by_need import knows_all, round_robin_by_need
+from scheduler.contender import Admission, Contender, Fits, Share
 from scheduler.order import edf, everyone, fcfs, llf, regular
 from scheduler.round_robin import round_robin
 
@@ -17,6 +18,7 @@ def admit(
     fits: Fits,
     now: datetime,
     timezone: tzinfo = UTC,
+    shares: Mapping[str, Share] | None = None,
 ) -> Admission:
     """Who of `contenders` may charge from `now` on, by the scheduler that `settings.kind` names.
 
@@ -27,13 +29,19 @@ def admit(
         fits: whether the minima of a set fit at every ancestor and phase. It must hold for subsets of what fits.
         now: aware instant; a step back counts as no time passed.
         timezone: the site's, for `regular`.
+        shares: what each kind of EVSE gets where the minima of all do not fit; with them, and where every driver has
+            told departure and need, `round_robin` takes turns by need.
 
     Returns:
         An `Admission` whose `admitted` fit together (with `none`: all contenders). Deterministic.
     """
     match settings.kind:
         case "round_robin":
-            return round_robin(settings, state, contenders, fits, now)
+            if shares and knows_all(contenders, shares):
+                answer = round_robin_by_need(settings, state, contenders, fits, shares, now)
+            else:
+                answer = round_robin(settings, state, contenders, fits, now)
+            return answer
         case "fcfs":
             return fcfs(state, contenders, fits, now)
         case "regular":

@@ -18,6 +18,7 @@ from datetime import datetime
 from domain.ids import EvseId
 from domain.rotation import RotationState, Turn
 from domain.site import SchedulerSettings
+from scheduler.batches import batches, components, group_sizes
 from scheduler.contender import Admission, Contender, Fits, WaitInfo
 from scheduler.groups import slice_s
 from scheduler.queue import advance, refresh, seconds, settle
@@ -88,8 +89,8 @@ def round_robin(
     order, turns = refresh(replace(state, turns=carried), contenders, settings.quantum_s, now)
     active = tuple(evse for evse in order if not by_id[evse].pinned)
     servable = frozenset(evse for evse in active if not by_id[evse].circuits or fits((evse,)))
-    component = _components([by_id[evse] for evse in order])
-    sizes = _group_sizes(sorted(servable), by_id, component, fits)
+    component = components([by_id[evse] for evse in order])
+    sizes = group_sizes(sorted(servable), by_id, component, fits)
     slices = {evse: slice_s(settings.quantum_s, settings.min_on_s, sizes.get(component[evse], 1)) for evse in order}
     queue = _Round(by_id, turns, servable, component, slices, now)
     order = _rotate(order, queue)
@@ -125,61 +126,6 @@ def _was_holding(turn: Turn, at: datetime | None) -> bool:
     if at is None or turn.waiting_since is None or turn.used_s <= 0.0 or turn.waiting_since <= turn.joined_at:
         return False
     return (at - turn.waiting_since).total_seconds() < MIN_OFF_S
-
-
-def _components(contenders: Sequence[Contender]) -> dict[EvseId, int]:
-    """Members connected through shared contended circuits get the same number."""
-    leader: dict[str, str] = {}
-
-    def find(circuit: str) -> str:
-        while leader.setdefault(circuit, circuit) != circuit:
-            leader[circuit] = leader[leader[circuit]]
-            circuit = leader[circuit]
-        return circuit
-
-    for contender in contenders:
-        names = sorted(contender.circuits)
-        for name in names[1:]:
-            leader[find(name)] = find(names[0])
-    numbers: dict[str, int] = {}
-    found: dict[EvseId, int] = {}
-    for index, contender in enumerate(contenders):
-        # One without contended circuits is alone: numbered apart from every set of circuits.
-        root = find(min(contender.circuits)) if contender.circuits else None
-        found[contender.evse] = -1 - index if root is None else numbers.setdefault(root, len(numbers))
-    return found
-
-
-def _batches(order: Sequence[EvseId], by_id: Mapping[EvseId, Contender], fits: Fits) -> dict[EvseId, int]:
-    """The batch (1, 2, ...) of every member of `order`; those without contended circuits are always in batch 1."""
-    batches: list[tuple[EvseId, ...]] = []
-    earliest: dict[str, int] = {}
-    found: dict[EvseId, int] = {}
-    for evse in order:
-        circuits = by_id[evse].circuits
-        if not circuits:
-            found[evse] = 1
-            continue
-        index = max((earliest.get(circuit, 0) for circuit in circuits), default=0)
-        while index < len(batches) and not fits((*batches[index], evse)):
-            index += 1
-        if index == len(batches):
-            batches.append(())
-        batches[index] = (*batches[index], evse)
-        found[evse] = index + 1
-        for circuit in circuits:
-            earliest[circuit] = index
-    return found
-
-
-def _group_sizes(
-    members: Sequence[EvseId], by_id: Mapping[EvseId, Contender], component: Mapping[EvseId, int], fits: Fits
-) -> dict[int, int]:
-    """|G| per component: its number of batches in an order that rotation does not change, so that slices keep still."""
-    sizes: dict[int, int] = {}
-    for evse, batch in _batches(members, by_id, fits).items():
-        sizes[component[evse]] = max(batch, sizes.get(component[evse], 1))
-    return sizes
 
 
 def _rotate(order: list[EvseId], queue: _Round) -> list[EvseId]:
@@ -235,7 +181,7 @@ def _waiting(order: Sequence[EvseId], queue: _Round, seats: _Seats, fits: Fits) 
     waiting = [evse for evse in order if evse not in charging and not queue.by_id[evse].pinned]
     if not waiting:
         return {}
-    batch = _batches([evse for evse in order if evse in queue.servable], queue.by_id, fits)
+    batch = batches([evse for evse in order if evse in queue.servable], queue.by_id, fits)
     first_end_s: dict[int, float] = {}
     for evse in seats.occupied:
         if batch[evse] == 1:
