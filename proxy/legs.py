@@ -118,7 +118,8 @@ class Leg(asyncio.Protocol):
         self._websocket = websocket
         is_server = websocket.side is Side.SERVER
         self._peer = ProtocolSide.CHARGER if is_server else ProtocolSide.CSMS
-        self._recording: Recording | None = None
+        self.recording: Recording | None = None
+        """Who writes down what is said, if anybody does."""
         self._cutter = Cutter(masked=is_server, max_bytes=settings.max_message_bytes)
         self._frame = text_frame if is_server else masked_text_frame
         self._unsent: list[bytes] = []
@@ -210,7 +211,7 @@ class Leg(asyncio.Protocol):
 
     def record(self, recording: Recording) -> None:
         """From now on write down what is said, with what has come already and belongs to nobody yet."""
-        self._recording = recording
+        self.recording = recording
         if self._early:
             recording.came(self._peer, self._early)
 
@@ -218,8 +219,8 @@ class Leg(asyncio.Protocol):
         """Put one message in line for `flush`; False where the socket is closing and it is lost."""
         if self._websocket.state is not State.OPEN:
             return False
-        if self._recording is not None:
-            self._recording.goes(self._peer, raw)
+        if self.recording is not None:
+            self.recording.goes(self._peer, raw)
         if type(raw) is Binary:
             self._websocket.send_binary(raw)
             self._take_from_websocket()
@@ -291,8 +292,8 @@ class Leg(asyncio.Protocol):
 
     def _hand_on(self, messages: list[bytes]) -> None:
         """Messages that have arrived, for who owns the leg."""
-        if self._recording is not None:
-            self._recording.came(self._peer, messages)
+        if self.recording is not None:
+            self.recording.came(self._peer, messages)
         if self._owner is not None:
             self._owner.leg_said(self, messages)
         else:

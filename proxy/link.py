@@ -199,6 +199,8 @@ class Link:
 
     def attach(self, leg: Leg) -> None:
         """The CSMS is back on this leg."""
+        if self._to_charger.recording is not None:
+            leg.record(self._to_charger.recording)
         self._to_csms = leg
         if self._csms_paused:
             leg.pause_reading()

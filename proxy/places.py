@@ -7,6 +7,7 @@ from typing import Literal
 
 from domain.site import Charger
 from proxy.entrance import EntryRules, Visitor
+from proxy.recording import Recorder
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class ChargerPlace:
     `entry`: what the charger has to prove. `csms_tls` gives what a `wss://` CSMS is dialled with (`CertificateError`
     where a file cannot be used), Python's defaults without it. `messages`: how many the charger may send a
     second and at once. `let_in` is told who came, before anything is relayed. `fan_out_url`: who sees a copy.
+    `recorder` is told every message.
     """
 
     charger: Charger
@@ -30,3 +32,4 @@ class ChargerPlace:
     let_in: Callable[[Visitor], None] | None = None
     recognises_repeats: bool = False
     fan_out_url: str | None = None
+    recorder: Recorder | None = None

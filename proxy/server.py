@@ -30,6 +30,7 @@ from proxy.places import ChargerPlace as ChargerPlace
 from proxy.protocol.desks import Desk
 from proxy.protocol.relay import Relay
 from proxy.protocol.turns import OwnIds
+from proxy.recording import Recording
 from proxy.settings import ASSUMED_VERSION, Counters, LinkStatus, ProxySettings
 from proxy.spool import Spool
 from proxy.upstream import Refused, Unreachable, Upstream
@@ -274,6 +275,11 @@ class ProxyServer:
         relay = Relay(self._new_id, self._settings.relay, known.own_ids, known.own_ids_up, known.desk.intercepts)
         hold = held.make(version, csms.subprotocol, self._clock.now()) if held is not None else None
         legs = (leg, csms if isinstance(csms, CsmsLeg) else None)
+        if place.recorder is not None:
+            recording = Recording(place.recorder, self._clock.now)
+            for one in legs:
+                if one is not None:
+                    one.record(recording)
         link = Link(charger.id, version, legs, relay, known.desk, self._around, hold)
         self._links[charger.id] = link
         self._entries[charger.id] = entry
