@@ -18,6 +18,7 @@ from headroom.clock import monotonic_s
 from headroom.decider import InlineDecider
 from headroom.service import Service
 from headroom.statistics import Statistics
+from proxy.spool import InlineSpool
 from simulators.network import MemoryNetwork
 from simulators.processes import State, VirtualProcess
 
@@ -31,6 +32,7 @@ class Incarnations:
     def __init__(self, site: Site, clock: Clock, network: MemoryNetwork, disk: Disk, seed: int) -> None:
         self.site, self._clock, self._network, self._disk = site, clock, network, disk
         self._ids = random.Random(f"{seed}/ids")
+        self.spool = InlineSpool()
         self._engine: Engine | None = None
         self._process: VirtualProcess | None = None
         self._all: list[VirtualProcess] = []
@@ -93,7 +95,7 @@ class Incarnations:
             try:
                 store = FailingStore(self._disk, self._engine)
                 self._engine = store.engine
-                outside = Outside(self._clock, self._network, store, monotonic_s, self._new_id)
+                outside = Outside(self._clock, self._network, store, monotonic_s, self._new_id, spool=self.spool)
                 return await build([self.site], {self.site.id: InlineDecider(self.site)}, outside)
             except (StorageError, SQLAlchemyError):
                 await self._clock.sleep(BUILD_RETRY_S)
