@@ -19,10 +19,12 @@ from forecasting.linear import RecursiveRidge, Ridge, Standard
 from forecasting.narx import Checked, HorizonModel, Share, Skip
 from forecasting.network import Encoder, Network
 from forecasting.training import Recipe
+from forecasting.trees import Trees
 
-VERSION = 1
+VERSION = 2
 Arrays = dict[str, npt.NDArray[Any]]
 _MANIFEST = "manifest"
+_TREES = ("columns", "roots", "feature", "threshold", "left", "right", "value")
 
 
 class ArtefactError(HeadroomError):
@@ -153,6 +155,7 @@ def _packed(model: HorizonModel) -> tuple[dict[str, Any], Arrays]:
         "epochs": model.epochs,
         "skips": [_described(skip) for skip in model.skips],
         "layers": len(model.network.weights),
+        "trees": None if model.trees is None else {"base": model.trees.base, "depth": model.trees.depth},
     }
     arrays: Arrays = {"checked/errors": model.checked.errors, "checked/hours": model.checked.hours}
     for number, skip in enumerate(model.skips):
@@ -160,6 +163,8 @@ def _packed(model: HorizonModel) -> tuple[dict[str, Any], Arrays]:
     arrays |= {f"encoder/{part.name}": getattr(model.encoder, part.name) for part in fields(model.encoder)}
     for number, (weights, biases) in enumerate(zip(model.network.weights, model.network.biases, strict=True)):
         arrays |= {f"layer{number}/weights": weights, f"layer{number}/biases": biases}
+    if model.trees is not None:
+        arrays |= {f"trees/{name}": getattr(model.trees, name) for name in _TREES}
     return described, arrays
 
 
@@ -202,6 +207,7 @@ def _unpacked(horizon_h: int, described: Mapping[str, Any], arrays: Arrays) -> H
         reference=described["reference"],
         checked=Checked(arrays["checked/errors"], arrays["checked/hours"]),
         epochs=described["epochs"],
+        trees=Trees(**described["trees"], **_below("trees/", arrays)) if described["trees"] is not None else None,
     )
 
 

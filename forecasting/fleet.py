@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from forecasting.narx import HorizonModel
+from forecasting.narx import TREES_PART, HorizonModel
 from forecasting.network import Encoder, Floats
 from forecasting.series import Matrix, Vector
+from forecasting.trees import TreesOfMany
 
 
 class Fleet:
@@ -28,6 +29,10 @@ class Fleet:
             raise ValueError("a fleet needs models of the default preset with the same features")
         if len({tuple(layer.shape[::2] for layer in model.network.weights) for model in models}) != 1:
             raise ValueError("a fleet needs networks of the same shape")
+        trees = [model.trees for model in models if model.trees is not None]
+        if len(trees) not in (0, len(models)):
+            raise ValueError("a fleet needs trees in all of its models, or in none")
+        self._trees = TreesOfMany(trees) if trees else None
         first = self._encoders[0]
         self._ranked, self._stepped, self._flags = first.ranked, first.stepped, first.flags
         self._knots = np.stack([encoder.knots for encoder in self._encoders])
@@ -70,7 +75,10 @@ class Fleet:
             state = np.maximum(state, np.float32(0.0))
             state = np.matmul(state[:, :, None, :], weights32)[:, :, 0, :] + biases32
         correction = state[:, :, 0].mean(axis=1).astype(np.float64)
-        return np.asarray(np.maximum(0.0, linear + self._factor * correction))
+        whole = linear + self._factor * correction
+        if self._trees is not None:
+            whole = (1.0 - TREES_PART) * whole + TREES_PART * self._trees.predict(rows)
+        return np.asarray(np.maximum(0.0, whole))
 
     def _stack_steps(self) -> None:
         """[model, column, edge]: edges of the bins, missing ones at infinity."""

@@ -279,7 +279,8 @@ class HourlyForecast:
         forecasts = self._plain(lead.hours)
         row, linear, correction = self._by_model(lead, hour)
         if row is not None and lead.model is not None:
-            forecasts[NARX] = max(0.0, linear + lead.model.share.now * correction)
+            whole = lead.model.combined(np.array([linear]), np.array([correction]), row[None, :])
+            forecasts[NARX] = float(whole[0])
         if not forecasts:
             return
         if lead.interval is None:

@@ -82,7 +82,8 @@ def card(trained: Trained, checksum: str) -> str:
             "",
             f"- Data: {trained.first} to {trained.last} (hours), {trained.hours} hours, {trained.missing} missing.",
             f"- Preset {one.preset}: {len(one.names)} features, {network.members} networks of hidden layers "
-            f"{'-'.join(map(str, network.hidden))} (ReLU), {len(one.skips)} linear skips, seed {trained.recipe.seed}.",
+            f"{'-'.join(map(str, network.hidden))} (ReLU), {len(one.skips)} linear skips, "
+            f"{0 if one.trees is None else len(one.trees.roots)} trees, seed {trained.recipe.seed}.",
             f"- Checksum (SHA-256): {checksum}",
             "",
             "| horizon | RMSE | MAE | hours checked | epochs |",

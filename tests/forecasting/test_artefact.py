@@ -72,7 +72,7 @@ def test_another_version_is_refused(file: Path, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(artefact, "VERSION", 99)
     artefact.save(found, tmp_path / "newer.npz")
     monkeypatch.undo()
-    with pytest.raises(ArtefactError, match="has version 99, this program reads 1"):
+    with pytest.raises(ArtefactError, match="has version 99, this program reads 2"):
         artefact.load(tmp_path / "newer.npz")
 
 
