@@ -7,7 +7,7 @@ from domain.events import OcppVersion
 from domain.ids import ChargerId, SiteId
 from domain.ports import Clock
 from domain.site import Charger, Site
-from forecasting.persistence import Persistence
+from forecasting.live import LiveForecast
 from headroom.bus import Bus, InProcessBus
 from headroom.charger_gate import SiteGate
 from headroom.control_loop import SiteController, Surroundings
@@ -63,7 +63,7 @@ async def build(sites: Sequence[Site], deciders: Mapping[SiteId, Decider], outsi
     for site in sites:
         restored = await _restored(outside, site)
         live = LiveState(site, restored=restored)
-        picture = SitePicture(live, Persistence(), outside.clock.now())
+        picture = SitePicture(live, LiveForecast(site.timezone), outside.clock.now())
         around = Surroundings(
             clock=outside.clock,
             mono=outside.mono,

@@ -7,26 +7,23 @@ from itertools import pairwise
 from statistics import median
 
 from domain import events as e
-from domain.ids import ChargerId, EvseId, FeederId, MeterId
+from domain.ids import ChargerId, EvseId, FeederId
 from domain.ledger import LedgerEntry
-from domain.metering import EvseSample, MeterReading
+from domain.metering import EvseSample
 from domain.quirks import Quirks
 from domain.session import EvseState
 from domain.setpoint import Decision
 from domain.site import Evse, Phase, PhaseAmps, Site
-from domain.snapshot import EvseView, FeederView, LoadSource, SiteSnapshot
+from domain.snapshot import EvseView, FeederView, SiteSnapshot
 from ems import ledger
-from ems.base_load import BaseLoadState, EvseTrack, estimate
-from ems.wiring import compile_wiring
+from ems.base_load import EvseTrack
 from forecasting.port import Forecaster
+from headroom.base_loads import BaseLoads
 from headroom.resending import hold_s
 from headroom.verdicts import verdict_of
 from inventory.inputs import inputs_of
 from inventory.live import LiveState
 from inventory.records import Record
-
-_FORECAST_S = 60.0
-"""How far ahead the base load is secured: a decision, a reading and a charger's response later."""
 
 _ESTIMATE_S = 5.0
 """How old an estimate of the base load may be, without anything new, when a decision looks at it: meters go stale."""
@@ -52,16 +49,13 @@ class SitePicture:
     def __init__(self, live: LiveState, forecaster: Forecaster, now: datetime) -> None:
         self.site: Site = live.site
         self.live = live
-        self._forecaster = forecaster
-        self._wiring = compile_wiring(self.site)
-        self._base = BaseLoadState()
+        self.base = BaseLoads(self.site, live, forecaster)
         self._dirty = True
         self._estimated_at = now
         self._silent_since: dict[ChargerId, datetime] = {charger.id: now for charger in self.site.chargers}
         self._versions: dict[ChargerId, str] = {}
         self._decided_on: Mapping[FeederId, FeederView] = {}
         self._decided_a: dict[EvseId, float] = {}
-        self._meters = {feeder.meter: feeder.id for feeder in self.site.feeders if feeder.meter is not None}
         self._started: tuple[Record, ...] = ()
         for evse in self.site.evses:
             self._started += live.set_ledger(evse.id, ledger.restarted(live.ledger(evse.id), evse))
@@ -74,7 +68,7 @@ class SitePicture:
         """Whether an event is about this site."""
         match event:
             case e.FeederMetered():
-                return event.reading.meter in self._meters
+                return event.reading.meter in self.base.meters
             case (
                 e.SetpointSent()
                 | e.SetpointAccepted()
@@ -102,7 +96,7 @@ class SitePicture:
                 | e.SetpointIgnored()
             ):
                 return self._of_setpoint(event, now)
-            case e.QuirksLearned():
+            case e.QuirksLearned() | e.CsmsProfilesChanged() | e.CsmsCommandWithheld():
                 return Change(self.live.apply(event, now))
             case _:
                 return self._of_charger(event, now)
@@ -225,27 +219,8 @@ class SitePicture:
 
     def _estimate(self, now: datetime) -> None:
         """Base load of every feeder from the newest readings, and the forecast from the base load."""
-        readings: dict[MeterId, MeterReading] = {}
-        forecasts: dict[FeederId, PhaseAmps] = {}
-        for meter, feeder in self._meters.items():
-            age_s = 0.0
-            known = self.live.readings(meter)
-            if known:
-                readings[meter] = known[-1]
-                age_s = max(0.0, (now - known[-1].at).total_seconds())
-            stale = age_s > self.site.meter(meter).stale_after_s
-            upper = self._forecaster.upper(feeder, now, _FORECAST_S + (age_s if stale else 0.0))
-            if upper is not None:
-                forecasts[feeder] = upper
         tracks = {evse.id: self._track(evse, now) for evse in self.site.evses}
-        self.feeders, self._base = estimate(
-            self.site, readings, tracks, self._base, now, forecasts=forecasts, wiring=self._wiring
-        )
-        if self._dirty:
-            for feeder in self._meters.values():
-                view = self.feeders[feeder]
-                if view.source is LoadSource.MEASURED and view.reading_at is not None:
-                    self._forecaster.observe(feeder, view.reading_at, view.base_likely_a)
+        self.feeders = self.base.estimate(tracks, now)
         self._dirty = False
         self._estimated_at = now
 

@@ -1,0 +1,136 @@
+"""The non-EV load of a site's feeders as it stands: which readings are believed, the estimate, and the forecast."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from domain.ids import EvseId, FeederId, MeterId
+from domain.metering import MeterReading
+from domain.site import Phase, PhaseAmps, Site
+from domain.snapshot import FeederView, LoadSource
+from ems.base_load import BaseLoadState, EvseTrack, estimate
+from ems.wiring import compile_wiring
+from forecasting.live import LiveForecast
+from forecasting.plausible import Plausibility, Verdict
+from forecasting.port import Forecaster
+from inventory.live import LiveState
+
+log = structlog.get_logger()
+
+FORECAST_S = 60.0
+"""How far ahead the base load is secured: a decision, a reading and a charger's response later."""
+
+FORECAST_HOLDS_S = 24 * 3600.0
+"""A meter silent for longer than a forecast reaches counts at its fail-safe value."""
+
+MOVED_A = 5.0
+"""A meter that repeats itself to the last digit while an EVSE below it moves by more shows something else."""
+
+
+@dataclass
+class _Watched:
+    """What one meter last showed, and what the EVSEs below it drew when it began to show that."""
+
+    gates: Mapping[Phase, Plausibility]
+    believed: MeterReading | None = None
+    shown: MeterReading | None = None
+    draws_a: Mapping[EvseId, float] | None = None
+    doubt: str | None = None
+
+
+class BaseLoads:
+    """One site's base loads. No clock, no I/O: `now` comes in, views go out.
+
+    A reading that cannot be right is taken for silence: the meter goes stale, and its feeder counts at the forecast's
+    upper quantile, then at its fail-safe value. So a poisoned meter never makes the base load look smaller.
+    """
+
+    def __init__(self, site: Site, live: LiveState, forecaster: Forecaster) -> None:
+        self.forecaster = forecaster
+        self.meters: Mapping[MeterId, FeederId] = {
+            feeder.meter: feeder.id for feeder in site.feeders if feeder.meter is not None
+        }
+        self._site, self._live = site, live
+        self._wiring = compile_wiring(site)
+        self._state = BaseLoadState()
+        self._taught: dict[FeederId, datetime] = {}
+        self._watched = {
+            meter: _Watched({phase: Plausibility() for phase in site.feeder(feeder).phases})
+            for meter, feeder in self.meters.items()
+        }
+
+    def estimate(self, tracks: Mapping[EvseId, EvseTrack], now: datetime) -> dict[FeederId, FeederView]:
+        """A view of every feeder; the forecast learns from every reading once."""
+        readings: dict[MeterId, MeterReading] = {}
+        forecasts: dict[FeederId, PhaseAmps] = {}
+        for meter, feeder in self.meters.items():
+            believed = self._believed(meter, now)
+            age_s = 0.0
+            if believed is not None:
+                readings[meter] = believed
+                age_s = max(0.0, (now - believed.at).total_seconds())
+            stale = age_s > self._site.meter(meter).stale_after_s
+            upper = self.forecaster.upper(feeder, now, FORECAST_S + (age_s if stale else 0.0))
+            if upper is not None and age_s <= FORECAST_HOLDS_S:
+                forecasts[feeder] = upper
+        views, self._state = estimate(
+            self._site, readings, tracks, self._state, now, forecasts=forecasts, wiring=self._wiring
+        )
+        for feeder in self.meters.values():
+            view = views[feeder]
+            if view.source is LoadSource.MEASURED and view.reading_at not in (None, self._taught.get(feeder)):
+                assert view.reading_at is not None
+                self._taught[feeder] = view.reading_at
+                self.forecaster.observe(feeder, view.reading_at, view.base_likely_a)
+        return views
+
+    def doubt(self, meter: MeterId) -> str | None:
+        """Why the meter's newest reading is not believed; None where it is."""
+        return self._watched[meter].doubt
+
+    @property
+    def live_forecast(self) -> LiveForecast | None:
+        """The whole forecast, where it is one (a recorded profile is not)."""
+        return self.forecaster if isinstance(self.forecaster, LiveForecast) else None
+
+    def _believed(self, meter: MeterId, now: datetime) -> MeterReading | None:
+        """The newest reading that can be right."""
+        watched = self._watched[meter]
+        known = self._live.readings(meter)
+        if not known or (watched.shown is not None and known[-1].at <= watched.shown.at):
+            return watched.believed
+        before = watched.shown
+        for reading in known:
+            if before is None or reading.at > before.at:
+                self._watch(watched, reading)
+        if watched.doubt is not None:
+            log.warning("meter_doubted", meter=meter, why=watched.doubt, at=now.isoformat())
+        return watched.believed
+
+    def _watch(self, watched: _Watched, reading: MeterReading) -> None:
+        draws_a = self._draws_a(self.meters[reading.meter])
+        if watched.shown is None or watched.shown.current_a != reading.current_a:
+            watched.draws_a = draws_a
+        watched.shown = reading
+        verdicts = {p: gate.judge(reading.at.timestamp(), reading.current_a[p]) for p, gate in watched.gates.items()}
+        low = [phase for phase, verdict in verdicts.items() if verdict is Verdict.TOO_LOW]
+        begun_a = watched.draws_a or {}
+        moved = [evse for evse, a in draws_a.items() if abs(a - begun_a.get(evse, a)) > MOVED_A]
+        watched.doubt = None
+        if low:
+            watched.doubt = f"phase {', '.join(low)}: {Verdict.TOO_LOW}"
+        elif moved:
+            watched.doubt = f"frozen: it shows the same while {', '.join(moved)} changed"
+        else:
+            watched.believed = reading
+
+    def _draws_a(self, feeder: FeederId) -> dict[EvseId, float]:
+        """What each EVSE below drew by its newest sample, A; those that tell none are left out."""
+        found: dict[EvseId, float] = {}
+        for evse in self._site.evses_below(feeder):
+            samples = self._live.samples(evse.id)
+            if samples and samples[-1].current_a is not None:
+                found[evse.id] = samples[-1].current_a
+        return found
