@@ -26,10 +26,11 @@ def build(arguments: Sequence[str]) -> typer.Typer:
     app.command("simulate")(simulate_command.simulate)
     app.command("study")(study_command.study)
     if not arguments or arguments[0] not in _QUICK:
-        from headroom import forecast_command, plan_command
+        from headroom import forecast_command, plan_command, token_command
 
         app.add_typer(plan_command.app, name="plan")
         app.add_typer(forecast_command.app, name="forecast")
+        app.add_typer(token_command.app, name="token")
     return app
 
 

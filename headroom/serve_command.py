@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -37,6 +37,20 @@ def serve(
         int | None,
         typer.Option(help="one more port without TLS, beside a TLS --ocpp-port; 0 takes any", min=0, max=65535),
     ] = None,
+    access: Annotated[
+        Literal["token", "open"], typer.Option(help="open: everybody on this machine may do everything; loopback only")
+    ] = "token",
+    oidc_issuer: Annotated[
+        str | None, typer.Option(help="URL of an OpenID Connect provider whose bearer tokens are taken")
+    ] = None,
+    oidc_audience: Annotated[str | None, typer.Option(help="audience that its tokens for Headroom name")] = None,
+    oidc_roles: Annotated[
+        str, typer.Option(help="claim with headroom:ROLE or headroom:ROLE:SITE; a dotted path")
+    ] = "roles",
+    redis: Annotated[str | None, typer.Option(help="not built yet: this version is one process")] = None,
+    role: Annotated[
+        Literal["all", "proxy", "controller", "api"], typer.Option(help="this version runs all parts in one process")
+    ] = "all",
     database: Annotated[str, typer.Option(help="SQLAlchemy URL of the database")] = DEFAULT_DATABASE,
     json: Annotated[bool, typer.Option("--json", help="print one JSON document with the ports when ready")] = False,
 ) -> None:
@@ -47,8 +61,14 @@ def serve(
     # Imported here so that other commands, and a refusal, do not wait for the whole service to be loaded.
     from ems.failsafe import render
     from headroom import logs
+    from headroom.access.options import access_options
     from headroom.site_input import proofs, read_sites
 
+    if redis is not None or role != "all":
+        raise HeadroomError(
+            "--redis and --role: this version runs proxy, controller and API in one process; leave both out"
+        )
+    guarded = access_options(access, api_host, oidc_issuer, oidc_audience, oidc_roles)
     settings = Settings.from_environment()
     clock = settings.clock()
     logs.configure(settings.log_level, clock)
@@ -65,7 +85,7 @@ def serve(
     from headroom.serving import Listening, run_service
 
     tls = _tls(tls_certificate or [], tls_key or [], client_ca, ocpp_plain_port)
-    listening = Listening(ocpp_host, ocpp_port, api_host, api_port, tls, ocpp_plain_port)
+    listening = Listening(ocpp_host, ocpp_port, api_host, api_port, tls, ocpp_plain_port, guarded)
     uvloop.run(run_service(sites, settings, database, listening, as_json=json))
 
 

@@ -2,18 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from domain.errors import UnknownIdError
-from domain.ids import DecisionId, EvseId, MeterId, SiteId
+from domain.ids import ChargerId, EvseId, MeterId, SiteId
 from domain.ports import Clock
-from domain.setpoint import Decision
 from headroom.bus import Bus
 from headroom.control_loop import SiteController
 from headroom.feed import Feed
-from inventory import queries
+from headroom.history import History
+from headroom.message_log import MessageLog
 from inventory.site_model import site_schema
 from inventory.store import Store
 from proxy.server import ProxyServer
+
+_LATE_S = 60.0
+_LATE_INTERVALS = 4
+"""A decision is made every interval: after so many without one, and so many seconds, control has stopped."""
 
 
 @dataclass
@@ -27,6 +32,9 @@ class Service:
     proxy: ProxyServer
     controllers: Mapping[SiteId, SiteController]
     ports: dict[str, int] = field(default_factory=dict)
+    messages: MessageLog | None = None
+    keys: dict[str, bytes] = field(default_factory=dict, repr=False)
+    """Signing keys of this installation, as far as they were needed."""
 
     def controller(self, site: SiteId) -> SiteController:
         """The site's controller; `UnknownIdError` if there is no such site."""
@@ -49,28 +57,39 @@ class Service:
                 return controller
         raise UnknownIdError("meter", meter)
 
+    def controller_of_charger(self, charger: ChargerId) -> SiteController:
+        """The controller of the site that has this charger; `UnknownIdError` if none has."""
+        for controller in self.controllers.values():
+            if any(one.id == charger for one in controller.site.chargers):
+                return controller
+        raise UnknownIdError("charger", charger)
+
+    def site_of(self, kind: str, name: str) -> SiteId:
+        """The site of an `evse`, `meter` or `charger`; `UnknownIdError` if there is no such thing."""
+        find = {
+            "evse": lambda: self.controller_of_evse(EvseId(name)),
+            "meter": lambda: self.controller_of_meter(MeterId(name)),
+            "charger": lambda: self.controller_of_charger(ChargerId(name)),
+        }
+        return find[kind]().site.id
+
+    @cached_property
+    def history(self) -> History:
+        """What was."""
+        return History(self.store, self.controllers)
+
     def missing(self) -> list[str]:
-        """What keeps the service from being ready."""
-        waiting = [f"no decision yet for {site}" for site, one in self.controllers.items() if one.latest is None]
-        return waiting if "ocpp_port" in self.ports else ["not listening for chargers", *waiting]
-
-    async def sessions(self, site: SiteId, limit: int, cursor: str | None) -> queries.Page[queries.SessionRow]:
-        """A page of a site's sessions, newest first."""
-        name = self.controller(site).site.id
-        return await self.store.query(lambda conn: queries.sessions(conn, name, limit=limit, cursor=cursor))
-
-    async def decisions(self, site: SiteId, limit: int, cursor: str | None) -> queries.Page[queries.DecisionSummary]:
-        """A page of a site's decisions, newest first, without their set-points."""
-        name = self.controller(site).site.id
-        return await self.store.query(lambda conn: queries.decisions(conn, name, limit=limit, cursor=cursor))
-
-    async def decision(self, site: SiteId, decision: DecisionId) -> Decision:
-        """One decision of a site, with set-points and reasons; `UnknownIdError` if there is none."""
-        name = self.controller(site).site.id
-        record = await self.store.query(lambda conn: queries.decision(conn, decision))
-        if record is None or record.site != name:
-            raise UnknownIdError("decision", decision)
-        return record.decision
+        """What keeps the service from doing its work: nobody let in, no decisions, a database that takes nothing."""
+        found = [] if "ocpp_port" in self.ports else ["not listening for chargers"]
+        now = self.clock.now()
+        for site, one in self.controllers.items():
+            if one.latest is None:
+                found.append(f"no decision yet for {site}")
+            elif (now - one.latest.at).total_seconds() > max(_LATE_S, _LATE_INTERVALS * one.site.control.interval_s):
+                found.append(f"no decision for {site} since {one.latest.at.isoformat(timespec='seconds')}")
+        if self.store.trouble is not None:
+            found.append(f"the database does not take records: {self.store.trouble}")
+        return found
 
     def statistics(self, site: SiteId) -> dict[str, object]:
         """Counts and latencies of a site since the start, and the frames of the whole service."""

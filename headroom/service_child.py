@@ -48,7 +48,7 @@ class ServiceChild:
         with options.log_file.open("ab") as log_file:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-m", "headroom", "serve", "--json"),
+                *("-m", "headroom", "serve", "--json", "--access", "open"),
                 *("--site", str(options.site_file)),
                 *("--database", f"sqlite+aiosqlite:///{options.database}"),
                 *("--ocpp-port", str(self.ocpp_port)),

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -14,7 +15,9 @@ import uvicorn
 
 from domain.errors import HeadroomError, StorageError
 from domain.site import Site
+from headroom.access.options import AccessOptions, first_token
 from headroom.api.app import create_app
+from headroom.api.guard import authority_of
 from headroom.bootstrap import Outside, build
 from headroom.charger_gate import TlsOptions, open_gates, watch_files
 from headroom.clock import monotonic_s
@@ -41,7 +44,8 @@ _LAST_WRITES_S = 1.5
 class Listening:
     """Where the service listens; port 0 takes any free one.
 
-    With `tls` pairs the OCPP port speaks TLS; `plain_port` is one more without, for chargers that cannot.
+    With `tls` pairs the OCPP port speaks TLS; `plain_port` is one more without, for chargers that cannot. `access` says
+    who may use the API.
     """
 
     ocpp_host: str
@@ -50,6 +54,7 @@ class Listening:
     api_port: int
     tls: TlsOptions = field(default_factory=TlsOptions)
     plain_port: int | None = None
+    access: AccessOptions = field(default_factory=AccessOptions)
 
 
 async def run_service(
@@ -66,10 +71,10 @@ async def run_service(
     spool = open_spool(sites, database, settings.spool)
     deciders = {site.id: ProcessDecider(site) for site in sites}
     try:
+        outside = Outside(clock, LoopNetwork(), store, monotonic_s, lambda: str(uuid.uuid4()), gates, spool, keeps_messages=True)
+        service = await build(sites, deciders, outside)
         for decider in deciders.values():
             await _started(decider)
-        outside = Outside(clock, LoopNetwork(), store, monotonic_s, lambda: str(uuid.uuid4()), gates, spool)
-        service = await build(sites, deciders, outside)
         watch = partial(watch_files, tuple(gates.values()), server_tls, clock)
         await _run(service, listening, watch, server_tls, as_json=as_json)
     finally:
@@ -106,13 +111,14 @@ async def _run(
     as_json: bool,
 ) -> None:
     stop = asyncio.Event()
+    authority = authority_of(service, listening.access, monotonic_s)
     try:
         bound = socket.create_server((listening.api_host, listening.api_port), backlog=1024)
     except OSError as error:
         raise _port_error("--api-port", listening.api_host, listening.api_port, error) from None
     api = ApiServer(
         uvicorn.Config(
-            create_app(service),
+            create_app(service, authority),
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -127,14 +133,17 @@ async def _run(
         log.info("service_listening", **service.ports)
         if not ip_address(bound.getsockname()[0]).is_loopback:
             log.warning("api_open_to_the_network", host=listening.api_host)
+        told = await _tell_first_token(service, listening.access)
         if as_json:
-            print_json({"sites": list(service.controllers), **service.ports})
+            print_json({"sites": list(service.controllers), **service.ports, **told})
 
     async def shut_down() -> None:
         for controller in service.controllers.values():
             controller.fall_back()
         await asyncio.sleep(_LAST_FRAMES_S)
         await service.proxy.close(2.0)
+        if service.messages is not None:
+            await service.messages.flush()
         service.feed.close()
         api.should_exit = True
 
@@ -143,7 +152,18 @@ async def _run(
         stop.set()
 
     parts = [*(one.run for one in service.controllers.values()), service.store.run, serve_api, announce, watch]
+    if service.messages is not None:
+        parts += [service.messages.run, service.messages.keep_within_bounds]
     await supervise(parts, shut_down=shut_down, stop=stop)
+
+
+async def _tell_first_token(service: Service, access: AccessOptions) -> dict[str, str]:
+    """At the very first start: an administrator's token, for people on stderr and for machines in the document."""
+    token = None if access.mode == "open" else await first_token(service.store, service.clock)
+    if token is None:
+        return {}
+    print(f"headroom: administrator's token, shown this once: {token}", file=sys.stderr, flush=True)
+    return {"token": token}
 
 
 async def _let_chargers_in(service: Service, listening: Listening, server_tls: ServerTls | None) -> None:

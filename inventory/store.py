@@ -54,6 +54,8 @@ class Store(Protocol):
     """Where records go, and where questions about the past are answered."""
 
     counts: StoreCounts
+    trouble: str | None
+    """Why the newest batch was not taken; None where it was."""
 
     def put(self, *records: Record) -> None:
         """Takes records to be written soon; never waits, never fails."""
@@ -146,6 +148,7 @@ class _BatchedStore(ABC):
 
     def __init__(self, capacity: int, interval_s: float) -> None:
         self.counts = StoreCounts()
+        self.trouble: str | None = None
         self._pending = Pending(capacity, self.counts)
         self._interval_s = interval_s
         self._wake = asyncio.Event()
@@ -216,11 +219,12 @@ class _BatchedStore(ABC):
         except SQLAlchemyError as error:
             self._pending.give_back(batch)
             self.counts.failures += 1
-            reason = str(getattr(error, "orig", None) or error)
+            self.trouble = reason = str(getattr(error, "orig", None) or error)
             raise StorageError(f"the database did not take {len(batch)} records: {reason}") from error
         except BaseException:
             self._pending.give_back(batch)
             raise
+        self.trouble = None
         self.counts.batches += 1
 
     async def _write(self, batch: list[Record]) -> None:

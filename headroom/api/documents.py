@@ -1,17 +1,25 @@
 """From the service's own objects to the documents of the API."""
 
 from datetime import datetime
+from typing import Any
 
+from domain.ids import ChargerId, MeterId
 from domain.session import Session
 from domain.setpoint import Decision, Setpoint
 from domain.site import Feeder, Site
-from domain.snapshot import EvseView, FeederView, SiteSnapshot
+from domain.snapshot import EvseView, FeederView, SiteSnapshot, TemporaryLimit
+from headroom.api.advice import ADVICE
 from headroom.api.models import (
+    AlarmDocument,
+    ChargerDocument,
     DecisionDocument,
     DecisionSummaryDocument,
     EvseDocument,
     FeederDocument,
+    LimitDocument,
+    MeterDocument,
     PhaseLoad,
+    Reading,
     SessionDocument,
     SetpointDocument,
     SiteDocument,
@@ -19,7 +27,7 @@ from headroom.api.models import (
 )
 from headroom.control_loop import SiteController
 from inventory.queries import DecisionSummary
-from inventory.records import session_id
+from inventory.records import AlarmRecord, DecisionRecord, session_id
 
 
 def site_summary(site: Site) -> SiteSummary:
@@ -76,6 +84,9 @@ def session_document(session: Session) -> SessionDocument:
         started_at=session.started_at,
         ended_at=session.ended_at,
         energy_kwh=round(session.energy_wh / 1000, 3),
+        departure_at=session.departure_at,
+        energy_wanted_kwh=None if session.energy_wanted_wh is None else session.energy_wanted_wh / 1000,
+        priority=session.priority,
     )
 
 
@@ -136,10 +147,78 @@ def decision_summary(summary: DecisionSummary | Decision) -> DecisionSummaryDocu
     )
 
 
-def decision_document(decision: Decision) -> DecisionDocument:
-    """Everything that was decided at one instant."""
+def decision_document(record: DecisionRecord) -> DecisionDocument:
+    """Everything that was decided at one instant, and what it looked at."""
+    decision = record.decision
     return DecisionDocument(
         **decision_summary(decision).model_dump(),
         alarms=[alarm.text for alarm in decision.alarms],
         setpoints=[setpoint_document(setpoint) for setpoint in decision.setpoints],
+        elapsed_ms=record.elapsed_ms,
+        inputs=dict(record.inputs),
+    )
+
+
+def charger_document(controller: SiteController, charger: ChargerId) -> ChargerDocument:
+    """What a charger has told of itself."""
+    facts = controller.picture.live.charger(charger)
+    return ChargerDocument(
+        id=charger,
+        vendor=facts.vendor,
+        model=facts.model,
+        firmware=facts.firmware,
+        version=controller.version(charger),
+        linked=facts.linked,
+        link_changed_at=facts.link_changed_at,
+        last_seen_at=facts.last_seen_at,
+        evses=[evse.id for evse in controller.site.charger(charger).evses],
+    )
+
+
+def meter_document(controller: SiteController, meter: MeterId, now: datetime) -> MeterDocument:
+    """A meter with its newest reading."""
+    readings = controller.picture.live.readings(meter)
+    newest = readings[-1] if readings else None
+    age_s = None if newest is None else max(0.0, (now - newest.at).total_seconds())
+    stale_after_s = controller.site.meter(meter).stale_after_s
+    feeders = [feeder.id for feeder in controller.site.feeders if feeder.meter == meter]
+    return MeterDocument(
+        id=meter,
+        feeder=feeders[0] if feeders else None,
+        stale_after_s=stale_after_s,
+        reading=None if newest is None else Reading(at=newest.at, current_a=dict(newest.current_a)),
+        age_s=age_s,
+        stale=age_s is None or age_s > stale_after_s,
+    )
+
+
+def _times(limit: TemporaryLimit) -> dict[str, Any]:
+    """By the names that they have in JSON: one of them is a word of Python's."""
+    return {"from": limit.starts_at, "until": limit.ends_at}
+
+
+def limit_document(limit: TemporaryLimit, now: datetime) -> LimitDocument:
+    """A temporary limit."""
+    return LimitDocument(
+        id=limit.id,
+        feeder=limit.feeder,
+        limit_a=limit.limit_a,
+        **_times(limit),
+        reason=limit.reason,
+        author=limit.author,
+        in_force=limit.starts_at <= now and (limit.ends_at is None or now < limit.ends_at),
+    )
+
+
+def alarm_document(record: AlarmRecord) -> AlarmDocument:
+    """An alarm with the runbook's words."""
+    meaning, advice = ADVICE.get(record.alarm.kind, ("", "see docs/runbook.md"))
+    return AlarmDocument(
+        kind=record.alarm.kind,
+        subject=record.alarm.subject,
+        text=record.alarm.text,
+        raised_at=record.raised_at,
+        cleared_at=record.cleared_at,
+        meaning=meaning,
+        advice=advice,
     )

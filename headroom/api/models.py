@@ -1,13 +1,27 @@
 """The documents of the REST API. kW and kWh only here; everything inside is SI."""
 
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from domain.site import Phase
+from domain.site import Phase, Strategy
 
 Item = TypeVar("Item")
+SchedulerKind = Literal["round_robin", "fcfs", "regular", "edf", "llf", "none"]
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: str
+
+
+class Readiness(BaseModel):
+    """Whether the service does its work, and what keeps it from it."""
+
+    status: str = Field(description="ready or waiting", examples=["ready"])
+    missing: list[str] = Field(examples=[[]])
 
 
 class Reading(BaseModel):
@@ -24,6 +38,17 @@ class Taken(BaseModel):
     """How many readings were taken up."""
 
     accepted: int
+
+
+class MeterDocument(BaseModel):
+    """A meter with its newest reading."""
+
+    id: str
+    feeder: str | None
+    stale_after_s: float
+    reading: Reading | None
+    age_s: float | None
+    stale: bool = Field(description="too old, or never heard: the feeder counts as full")
 
 
 class PhaseLoad(BaseModel):
@@ -65,6 +90,20 @@ class SiteDocument(SiteSummary):
     accept_unproven_failsafe: bool
 
 
+class ChargerDocument(BaseModel):
+    """What a charger has told of itself."""
+
+    id: str
+    vendor: str | None
+    model: str | None
+    firmware: str | None
+    version: str | None
+    linked: bool
+    link_changed_at: datetime | None
+    last_seen_at: datetime | None
+    evses: list[str]
+
+
 class SessionDocument(BaseModel):
     """A car's stay."""
 
@@ -74,6 +113,21 @@ class SessionDocument(BaseModel):
     started_at: datetime
     ended_at: datetime | None
     energy_kwh: float
+    departure_at: datetime | None = None
+    energy_wanted_kwh: float | None = None
+    priority: float | None = None
+
+
+class SessionWishes(BaseModel):
+    """What is to change; what is left out stays, null takes a wish back."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"example": {"departure_at": "2026-03-02T07:30:00Z", "energy_wanted_kwh": 24.0}},
+    )
+    departure_at: AwareDatetime | None = Field(None, description="when the car is to leave; later than now")
+    energy_wanted_kwh: float | None = Field(None, gt=0, le=1000)
+    priority: float | None = Field(None, ge=1, le=1.5, description="weight among cars; for staff only")
 
 
 class EvseDocument(BaseModel):
@@ -99,6 +153,31 @@ class EvseDocument(BaseModel):
     reason: str | None
     reason_kind: str | None
     next_turn_at: datetime | None
+
+
+class SampleDocument(BaseModel):
+    """What an EVSE drew at one instant, as its charger reported it."""
+
+    model_config = ConfigDict(from_attributes=True)
+    at: datetime
+    received_at: datetime
+    current_a: float | None
+    voltage_v: float | None
+    power_w: float | None
+    energy_wh: float | None
+    offered_a: float | None
+    soc: float | None
+
+
+class SetpointEventDocument(BaseModel):
+    """One step in the life of a limit."""
+
+    model_config = ConfigDict(from_attributes=True)
+    at: datetime
+    step: str = Field(description="sent, accepted, refused or confirmed")
+    limit_a: float
+    decision: str | None
+    why: str | None
 
 
 class SetpointDocument(BaseModel):
@@ -131,6 +210,105 @@ class DecisionDocument(DecisionSummaryDocument):
 
     alarms: list[str]
     setpoints: list[SetpointDocument]
+    elapsed_ms: float | None
+    inputs: dict[str, Any] = Field(description="what it looked at: feeders, EVSEs that were not idle, limits")
+
+
+class AlternativeSetpoint(BaseModel):
+    """What an EVSE would have been given instead."""
+
+    evse: str
+    target_a: float
+    instead_of_a: float
+    text: str = Field(examples=["With equal sharing P1-01 would have been given 14.2 A instead of 9.0 A."])
+
+
+class Alternative(BaseModel):
+    """The same instant, decided by another strategy: recomputed from the stored inputs."""
+
+    strategy: str
+    rung: str
+    total_a: float
+    instead_of_a: float
+    setpoints: list[AlternativeSetpoint] = Field(description="the EVSEs for which it would have been different")
+
+
+class LimitRequest(BaseModel):
+    """A temporary limit on a feeder."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        populate_by_name=True,
+        json_schema_extra={
+            "example": {
+                "feeder": "main",
+                "limit_a": 150,
+                "from": None,
+                "until": None,
+                "reason": "grid operator: transformer maintenance",
+            }
+        },
+    )
+    feeder: str = Field(min_length=1, max_length=64)
+    limit_a: float = Field(ge=0, le=100_000, description="A per phase, base load included")
+    starts_at: AwareDatetime | None = Field(None, alias="from", description="now where it is left out")
+    ends_at: AwareDatetime | None = Field(None, alias="until", description="until it is lifted where it is left out")
+    reason: str = Field(min_length=1, max_length=500)
+
+
+class LimitDocument(BaseModel):
+    """A temporary limit."""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+    id: str
+    feeder: str
+    limit_a: float
+    starts_at: datetime = Field(alias="from")
+    ends_at: datetime | None = Field(alias="until")
+    reason: str
+    author: str
+    in_force: bool
+
+
+class EvseEffect(BaseModel):
+    """One EVSE with and without a limit."""
+
+    evse: str
+    before_a: float
+    after_a: float
+
+
+class LimitPreview(BaseModel):
+    """What a limit would do if it began now: where the strategy would go, reductions settled."""
+
+    feeder: str
+    limit_a: float
+    before: dict[Phase, float] = Field(description="EV load of the feeder now decided, A per phase")
+    after: dict[Phase, float]
+    evses: list[EvseEffect] = Field(description="the EVSEs that would change")
+    held: bool = Field(description="whether base load and EVSEs together would be within the limit")
+
+
+class StrategyRequest(BaseModel):
+    """What is to decide from now on; what is left out stays, null goes back to the site file."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"strategy": "milp", "scheduler": "round_robin"}}
+    )
+    strategy: Strategy | None = None
+    scheduler: SchedulerKind | None = None
+
+
+class AlarmDocument(BaseModel):
+    """Something that a person must look at, and what to do."""
+
+    kind: str
+    subject: str
+    text: str
+    raised_at: datetime
+    cleared_at: datetime | None
+    meaning: str
+    advice: str
 
 
 class Page(BaseModel, Generic[Item]):

@@ -1,5 +1,7 @@
 """Errors as RFC 9457 problem documents: each says what to do."""
 
+from collections.abc import Mapping
+
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -24,32 +26,34 @@ class Problem(BaseModel):
 class ApiError(HeadroomError):
     """A request that cannot be served as it is."""
 
-    def __init__(self, status: int, title: str, detail: str) -> None:
-        self.status, self.title, self.detail = status, title, detail
+    def __init__(self, status: int, title: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        self.status, self.title, self.detail, self.headers = status, title, detail, headers
         super().__init__(detail)
 
 
-def _answer(status: int, title: str, detail: str) -> JSONResponse:
+def _answer(status: int, title: str, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     problem = Problem(title=title, status=status, detail=detail)
-    return JSONResponse(problem.model_dump(), status_code=status, media_type=MEDIA_TYPE)
+    return JSONResponse(problem.model_dump(), status, dict(headers or {}), media_type=MEDIA_TYPE)
 
 
-async def _on_api_error(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, ApiError)
-    return _answer(error.status, error.title, error.detail)
+def problem_response(error: HeadroomError) -> JSONResponse:
+    """What a caller is told of an error of ours."""
+    match error:
+        case ApiError():
+            return _answer(error.status, error.title, error.detail, error.headers)
+        case UnknownIdError():
+            return _answer(404, f"No such {error.kind}", str(error))
+        case BadCursorError():
+            return _answer(400, "No such page", str(error))
+        case StorageError():
+            return _answer(503, "The database does not answer", str(error))
+        case _:
+            return _answer(500, "A fault of ours", str(error))
 
 
-async def _on_unknown_id(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, UnknownIdError)
-    return _answer(404, f"No such {error.kind}", str(error))
-
-
-async def _on_bad_cursor(_: Request, error: Exception) -> JSONResponse:
-    return _answer(400, "No such page", str(error))
-
-
-async def _on_storage(_: Request, error: Exception) -> JSONResponse:
-    return _answer(503, "The database does not answer", str(error))
+async def _on_ours(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HeadroomError)
+    return problem_response(error)
 
 
 async def _on_http(_: Request, error: Exception) -> JSONResponse:
@@ -65,9 +69,6 @@ async def _on_invalid(_: Request, error: Exception) -> JSONResponse:
 
 def install(app: FastAPI) -> None:
     """Make every error of `app` a problem document."""
-    app.add_exception_handler(ApiError, _on_api_error)
-    app.add_exception_handler(UnknownIdError, _on_unknown_id)
-    app.add_exception_handler(BadCursorError, _on_bad_cursor)
-    app.add_exception_handler(StorageError, _on_storage)
+    app.add_exception_handler(HeadroomError, _on_ours)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_invalid)

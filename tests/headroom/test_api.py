@@ -2,89 +2,18 @@
 
 import asyncio
 import json
-import uuid
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import httpx
 import pytest
 import pytest_asyncio
-
-from domain.events import FeederMetered
-from domain.metering import MeterReading
-from domain.site import Phase, Site
-from headroom.api.app import create_app
-from headroom.bootstrap import Outside, build
-from headroom.clock import WallClock, monotonic_s
-from headroom.decider import InlineDecider
-from headroom.service import Service
-from inventory.site_file import parse_site
-from inventory.store import InlineStore
-from simulators.car import Car
-from simulators.charge_point import SimulatedChargePoint
-from simulators.csms import SimulatedCsms
-from simulators.demo_site import demo_site
-from simulators.evse import EvseSpec
-from simulators.network import MemoryNetwork
-
-
-class House:
-    """A service with one charger that charges."""
-
-    def __init__(self, service: Service, client: httpx.AsyncClient, site: Site) -> None:
-        self.service, self.client, self.site = service, client, site
-
-    async def get(self, path: str) -> dict[str, object]:
-        answer = await self.client.get(f"/api/v1{path}")
-        assert answer.status_code == 200, answer.text
-        found: dict[str, object] = answer.json()
-        return found
-
-    def read_meters(self, amps: float) -> None:
-        now = self.service.clock.now()
-        for meter in self.site.meters:
-            reading = MeterReading(meter.id, now, dict.fromkeys(Phase, amps))
-            self.service.bus.publish(FeederMetered(now, reading))
+from api_world import House, a_house
 
 
 @pytest_asyncio.fixture
 async def house() -> AsyncIterator[House]:
-    clock, network = WallClock(), MemoryNetwork()
-    csms = SimulatedCsms(network, clock, port=9100)
-    await csms.start()
-    site = parse_site(demo_site(2, csms_url=csms.url), "demo")
-    site = replace(site, scheduler=replace(site.scheduler, min_on_s=1))
-    outside = Outside(clock, network, InlineStore(interval_s=0.05), monotonic_s, lambda: str(uuid.uuid4()))
-    service = await build([site], {site.id: InlineDecider(site)}, outside)
-    service.ports["ocpp_port"] = await service.proxy.listen("127.0.0.1", 9000)
-    charger = SimulatedChargePoint(
-        "CP001",
-        "ocpp1.6",
-        "ws://127.0.0.1:9000/ocpp",
-        network=network,
-        clock=clock,
-        evses=[EvseSpec(connector=1)],
-        meter_interval_s=1,
-        validate=True,
-    )
-    controller = service.controllers[site.id]
-    transport = httpx.ASGITransport(create_app(service))
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client, asyncio.TaskGroup() as group:
-        running = [group.create_task(part) for part in (charger.run(), controller.run(), service.store.run())]
-        made = House(service, client, site)
-        made.read_meters(5.0)
-        async with asyncio.timeout(20):
-            while not charger.online:
-                await asyncio.sleep(0.02)
-            charger.evses[1].plug(Car(60, 0.5, 32), "TAG1")
-            while charger.evses[1].offered_a < 6:
-                charger.evses[1].step(clock.now(), 0.05)
-                await asyncio.sleep(0.05)
+    async with a_house() as made:
         yield made
-        for task in running:
-            task.cancel()
-    await service.proxy.close(1.0)
 
 
 async def test_the_tree_the_evse_its_reason_and_the_history(house: House) -> None:

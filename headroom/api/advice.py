@@ -1,0 +1,44 @@
+"""What each alarm means and what to do: the words of docs/runbook.md, for the API and the page."""
+
+from collections.abc import Mapping
+
+ADVICE: Mapping[str, tuple[str, str]] = {
+    "base_overload": (
+        "the building alone is above what a panel may carry; all EVSEs below it are at 0 A",
+        "look at the building's load; the EVSEs come back by themselves",
+    ),
+    "stale_meter": (
+        "a meter has been silent for longer than `stale_after_s`; its panel is taken as loaded as the forecast's upper "
+        "bound, then as its design load",
+        "see whether the meter, its gateway or the network is down; readings are taken up again at once",
+    ),
+    "untrusted_evse": (
+        "an EVSE draws more than its limit after it accepted it; it counts at its full rating and others get less",
+        "look at the charger; power-cycle it; if it stays so, take it out of service",
+    ),
+    "guard_lowered": (
+        "the guard lowered what a strategy proposed",
+        "nothing at once: the limit held. Report it with the decision's id: a strategy should not need it",
+    ),
+    "reduction_unacknowledged": (
+        "a charger did not acknowledge a lower limit within 5 s; others are lowered in its place",
+        "see whether the charger's link is slow or dead",
+    ),
+    "ladder_fell": (
+        "the strategy gave no answer in time and a simpler rung decided",
+        "once is nothing; if it repeats, the machine is too slow or a solver fails: see `rung_why`",
+    ),
+    "charger_refused_limit": (
+        "a charger rejects charging profiles",
+        "see the charger's smart charging settings; it counts at what it may draw until it accepts",
+    ),
+    "failsafe_unproven": (
+        "the site accepted fall-backs that no test has shown",
+        "commission the chargers and set `failsafe_proven`",
+    ),
+    "csms_command_withheld": (
+        "the CSMS sent a command that would have lifted the building's limits or cut the charger off; it was refused "
+        "in the charger's name",
+        "tell the CSMS's operator; what it wants has to be done in the site file, or at the charger itself",
+    ),
+}

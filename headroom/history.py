@@ -1,0 +1,100 @@
+"""What the API asks of the past, one method for each list: newest first, in pages."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from domain.errors import UnknownIdError
+from domain.ids import DecisionId, EvseId, MeterId, SiteId
+from domain.metering import EvseSample, MeterReading
+from domain.rotation import RotationState
+from domain.snapshot import TemporaryLimit
+from headroom.control_loop import SiteController
+from inventory import access, queries
+from inventory.access import AuditRow
+from inventory.queries import DecisionSummary, Page, SessionRow
+from inventory.records import AlarmRecord, DecisionRecord, SetpointEvent
+from inventory.store import Store
+
+
+class History:
+    """Questions to the store about sites, EVSEs and meters of this service; `UnknownIdError` for any other."""
+
+    def __init__(self, store: Store, controllers: Mapping[SiteId, SiteController]) -> None:
+        self._store, self._controllers = store, controllers
+
+    async def sessions(
+        self, site: SiteId, limit: int, cursor: str | None, *, evse: EvseId | None = None, open_only: bool = False
+    ) -> Page[SessionRow]:
+        """A site's sessions, or those of one EVSE or that still run."""
+        self._check(site)
+        return await self._store.query(
+            lambda conn: queries.sessions(conn, site, limit=limit, cursor=cursor, evse=evse, open_only=open_only)
+        )
+
+    async def session(self, site: SiteId, session: str) -> SessionRow:
+        """One session of a site."""
+        self._check(site)
+        found = await self._store.query(lambda conn: queries.session(conn, session))
+        if found is None or found.site != site:
+            raise UnknownIdError("session", session)
+        return found
+
+    async def decisions(self, site: SiteId, limit: int, cursor: str | None) -> Page[DecisionSummary]:
+        """A site's decisions without their set-points."""
+        self._check(site)
+        return await self._store.query(lambda conn: queries.decisions(conn, site, limit=limit, cursor=cursor))
+
+    async def decision(self, site: SiteId, decision: DecisionId) -> DecisionRecord:
+        """One decision of a site with inputs, set-points and reasons."""
+        self._check(site)
+        record = await self._store.query(lambda conn: queries.decision(conn, decision))
+        if record is None or record.site != site:
+            raise UnknownIdError("decision", decision)
+        return record
+
+    async def rotation_before(self, record: DecisionRecord) -> RotationState:
+        """The turns as a decision found them: those that the decision before it left."""
+        return await self._store.query(
+            lambda conn: queries.rotation_before(conn, record.site, record.decision.at, record.decision.id)
+        )
+
+    async def limits(self, site: SiteId, limit: int, cursor: str | None) -> Page[TemporaryLimit]:
+        """A site's temporary limits, past ones included, withdrawn ones not."""
+        self._check(site)
+        return await self._store.query(lambda conn: queries.limits(conn, site, limit=limit, cursor=cursor))
+
+    async def alarms(self, site: SiteId, limit: int, cursor: str | None, *, standing_only: bool) -> Page[AlarmRecord]:
+        """A site's alarms."""
+        self._check(site)
+        return await self._store.query(
+            lambda conn: queries.alarms(conn, site, standing_only=standing_only, limit=limit, cursor=cursor)
+        )
+
+    async def readings(
+        self, meter: MeterId, since: datetime | None, until: datetime | None, limit: int, cursor: str | None
+    ) -> Page[MeterReading]:
+        """A meter's readings in [since, until)."""
+        return await self._store.query(
+            lambda conn: queries.readings(conn, meter, since=since, until=until, limit=limit, cursor=cursor)
+        )
+
+    async def samples(self, evse: EvseId, limit: int, cursor: str | None) -> Page[EvseSample]:
+        """What an EVSE drew."""
+        return await self._store.query(lambda conn: queries.samples(conn, evse, limit=limit, cursor=cursor))
+
+    async def setpoints(self, evse: EvseId, limit: int, cursor: str | None) -> Page[SetpointEvent]:
+        """What became of an EVSE's limits."""
+        return await self._store.query(lambda conn: queries.setpoint_events(conn, evse, limit=limit, cursor=cursor))
+
+    async def audit(
+        self, sites: frozenset[str] | None, caller: str | None, limit: int, cursor: str | None
+    ) -> Page[AuditRow]:
+        """Who wrote what."""
+        named = None if sites is None else sorted(sites)
+        return await self._store.query(
+            lambda conn: access.audit(conn, sites=named, caller=caller, limit=limit, cursor=cursor)
+        )
+
+    def _check(self, site: SiteId) -> None:
+        if site not in self._controllers:
+            raise UnknownIdError("site", site)
