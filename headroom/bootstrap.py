@@ -7,7 +7,7 @@ from domain.events import OcppVersion
 from domain.ids import ChargerId, SiteId
 from domain.ports import Clock
 from domain.site import Charger, Site
-from forecasting.live import LiveForecast
+from forecasting.persistence import Persistence
 from headroom.bus import Bus, InProcessBus
 from headroom.charger_gate import SiteGate
 from headroom.control_loop import SiteController, Surroundings
@@ -21,7 +21,9 @@ from inventory.records import RestoredState
 from inventory.repository import load_state, save_site
 from inventory.store import Store
 from proxy.network import Network
+from proxy.protocol.attentive import AttentiveDesk
 from proxy.protocol.desk import ChargerDesk
+from proxy.protocol.desks import Desk
 from proxy.server import ChargerPlace, ProxyServer
 from proxy.settings import ProxySettings
 from proxy.spool import Spool
@@ -63,7 +65,7 @@ async def build(sites: Sequence[Site], deciders: Mapping[SiteId, Decider], outsi
     for site in sites:
         restored = await _restored(outside, site)
         live = LiveState(site, restored=restored)
-        picture = SitePicture(live, LiveForecast(site.timezone), outside.clock.now())
+        picture = SitePicture(live, Persistence(), outside.clock.now())
         around = Surroundings(
             clock=outside.clock,
             mono=outside.mono,
@@ -110,16 +112,19 @@ def _proxy(outside: Outside, bus: Bus, controllers: Mapping[SiteId, SiteControll
             fan_out_url=csms.fan_out_url,
         )
 
-    def desk(charger: Charger, version: OcppVersion) -> ChargerDesk:
+    def desk(charger: Charger, version: OcppVersion) -> Desk:
         controller = controller_of(charger.id)
         assert controller is not None, "only chargers of a site are let in"
-        return ChargerDesk(
+        line_to_line_v = controller.site.electrical.line_to_line_v
+        inner = ChargerDesk(
             charger,
             version,
             outside.new_id,
             transactions=controller.picture.transactions(charger.id),
-            line_to_line_v=controller.site.electrical.line_to_line_v,
+            line_to_line_v=line_to_line_v,
         )
+        known = controller.picture.live.quirks
+        return AttentiveDesk(inner, charger, version, outside.new_id, known, line_to_line_v)
 
     return ProxyServer(
         network=outside.network,

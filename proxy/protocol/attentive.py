@@ -1,0 +1,203 @@
+"""A desk around another that gets to know the charger: asks what it says of itself, and whether it holds its limits.
+
+Everything goes to the inner desk unchanged. What is added: own questions (never urgent, one at a time, some seconds
+after a connection has calmed down), the verdict of the charger's composite schedule on each acknowledged set-point, and
+`QuirksLearned` whenever the charger has shown something new. What is known from earlier, from other chargers of the
+model or from a person is put into the inner desk's ladder.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from domain.commands import ApplySetpoint
+from domain.events import ChargerBooted, Event, EvseMetered, OcppVersion, QuirksLearned, SetpointAccepted
+from domain.quirks import UNKNOWN, Feedback, KnownQuirks, Model, Phases, Quirks
+from domain.site import Charger
+from proxy.protocol.capability import Capability
+from proxy.protocol.desks import Desk
+from proxy.protocol.exchange import Call, Exchange, OwnCall, OwnOutcome, Side
+from proxy.protocol.interception import Answered, Order, Release, Verdict, WakeUp
+from proxy.protocol.probe import Probe
+from proxy.protocol.verification import Verification
+
+CALM_S = 10.0
+"""How long a charger is left in peace after it has connected or booted."""
+
+
+class LadderDesk(Desk, Protocol):
+    """A desk that brings limits to a charger, on a rung that can be read and set."""
+
+    capability: Capability
+
+
+class AttentiveDesk:
+    """One charger's (a `Desk`). `known` is where its record is looked up; `new_token` gives tokens of own questions."""
+
+    def __init__(
+        self,
+        inner: LadderDesk,
+        charger: Charger,
+        version: OcppVersion,
+        new_token: Callable[[], str],
+        known: KnownQuirks,
+        line_to_line_v: float = 208.0,
+    ) -> None:
+        self.inner, self.charger, self._known = inner, charger, known
+        self._model: Model | None = known.model_of(charger.id)
+        self._quirks: Quirks = known.of_charger(charger.id)
+        self._shown: Quirks = UNKNOWN
+        self._probe = Probe(version, new_token)
+        self._probe_at: datetime | None = None
+        self._verification = Verification(charger, version, new_token, line_to_line_v)
+        self._verification.verdict = self._quirks.schedule
+        self._woken_at: datetime | None = None
+        self._adopt(self._quirks)
+        self._first_rung = inner.capability
+        self._looked_at: tuple[Capability, Feedback | None, Quirks] | None
+        self._looked_at = (inner.capability, self._quirks.schedule, UNKNOWN)
+
+    # What the link calls.
+
+    def connected(self, now: datetime) -> Sequence[Order]:
+        """A new socket: the inner desk's limits first, questions when it has calmed down."""
+        self._adopt_news()
+        self._verification.connected()
+        if self._quirks.probed_at is None:
+            self._probe_at = now + timedelta(seconds=CALM_S)
+        return [*self.inner.connected(now), *self._wake()]
+
+    def on_call(self, call: Call) -> Sequence[Event | Order]:
+        """See `Desk`."""
+        return self._attend(self.inner.on_call(call), call.at)
+
+    def on_exchange(self, exchange: Exchange) -> Sequence[Event | Order]:
+        """See `Desk`."""
+        return self._attend(self.inner.on_exchange(exchange), exchange.at)
+
+    def apply(self, command: ApplySetpoint) -> Sequence[Order]:
+        """See `Desk`; what a person has written meanwhile counts from now on."""
+        self._adopt_news()
+        return self.inner.apply(command)
+
+    def on_outcome(self, outcome: OwnOutcome) -> tuple[Sequence[Event], Sequence[Order]]:
+        """See `Desk`."""
+        events, orders = self.inner.on_outcome(outcome)
+        questions = self._probe.on_outcome(outcome)
+        self._take_probe(outcome.at)
+        verdicts = self._verification.on_outcome(outcome)
+        both = self._attend([*events, *verdicts, *orders, *questions], outcome.at)
+        return (
+            [one for one in both if not isinstance(one, OwnCall | Release | WakeUp)],
+            [one for one in both if isinstance(one, OwnCall | Release | WakeUp)],
+        )
+
+    def tick(self, now: datetime) -> Sequence[Event | Order]:
+        """See `Desk`; the time for questions may have come."""
+        found: list[Event | Order] = [*self.inner.tick(now), *self._verification.pass_time(now)]
+        if self._probe_at is not None and now >= self._probe_at:
+            self._probe_at = None
+            found += self._probe.begin()
+        return self._attend(found, now)
+
+    def intercepts(self, side: Side, action: str) -> bool:
+        """See `Interceptor`."""
+        return self.inner.intercepts(side, action)
+
+    def on_intercepted(self, call: Call) -> tuple[Verdict | None, Sequence[Order]]:
+        """See `Interceptor`."""
+        return self.inner.on_intercepted(call)
+
+    def on_reply(self, call: Call, ok: bool, payload: bytes) -> Answered | None:
+        """See `Interceptor`."""
+        return self.inner.on_reply(call, ok, payload)
+
+    # Inside.
+
+    def _attend(self, told: Sequence[Event | Order], now: datetime) -> Sequence[Event | Order]:
+        """What the inner desk told, and what that leads to."""
+        found = [*told]
+        for one in told:
+            if isinstance(one, SetpointAccepted):
+                found += self._verification.accepted(one)
+            elif isinstance(one, EvseMetered):
+                self._see_phases(one)
+            elif isinstance(one, ChargerBooted) and one.accepted:
+                self._met(Model(one.vendor, one.model, one.firmware or ""), now)
+        return [*found, *self._news(now), *self._wake()]
+
+    def _met(self, model: Model, now: datetime) -> None:
+        """It booted. As another model or firmware than before, it is a stranger with that model's record."""
+        if model == self._model:
+            return
+        if self._model is not None:
+            self._shown = UNKNOWN
+        self._model, self._looked_at = model, None
+        self._quirks = self._known.as_model(self.charger.id, model)
+        if not self.inner.capability.proven:
+            self._adopt(self._quirks)
+        self._first_rung = self.inner.capability
+        self._verification.renewed()
+        self._verification.verdict = self._quirks.schedule
+        self._probe_at = now + timedelta(seconds=CALM_S)
+
+    def _adopt_news(self) -> None:
+        """A person, or another charger of the model, has said something meanwhile."""
+        quirks = self._known.of_charger(self.charger.id)
+        if quirks is not self._quirks and self._known.model_of(self.charger.id) == self._model:
+            self._quirks = quirks
+            self._adopt(quirks)
+
+    def _adopt(self, quirks: Quirks) -> None:
+        capability = self.inner.capability.adopting(quirks)
+        if capability.mode == "cap" and len(self.charger.evses) > 1:
+            capability = replace(capability, mode="tx")  # several EVSEs need limits of their own
+        self.inner.capability = capability
+        self._verification.unit = capability.unit
+
+    def _take_probe(self, now: datetime) -> None:
+        """The charger has said all that it says."""
+        found = self._probe.found
+        if not self._probe.done or not found:
+            return
+        self._shown = replace(self._shown, **found, probed_at=now)
+        self._probe.found = {}
+        capability = self.inner.capability
+        if not capability.proven:
+            told = Quirks(rate_units=self._shown.rate_units)
+            self._adopt(replace(told, unit=self._quirks.unit))
+        if self._shown.max_level is not None:
+            self.inner.capability = self.inner.capability.told_max_level(self._shown.max_level)
+        self._first_rung = self.inner.capability
+
+    def _see_phases(self, metered: EvseMetered) -> None:
+        sample, known = metered.sample, self._shown.phases
+        if sample.line_a:
+            told: Phases = "lines"
+        else:
+            told = known if known in ("lines", "overall") else "none" if sample.current_a is None else "overall"
+        if told != known:
+            self._shown = replace(self._shown, phases=told)
+
+    def _news(self, now: datetime) -> list[Event]:
+        """What the charger has shown since the last time. A rung counts once something was tried on it."""
+        capability, verdict, shown = self.inner.capability, self._verification.verdict, self._shown
+        before = self._looked_at
+        if before is not None and capability is before[0] and verdict == before[1] and shown is before[2]:
+            return []
+        if capability.proven or not capability.same_rung(self._first_rung):
+            shown = replace(shown, **capability.shown())
+        if verdict is not None:
+            shown = replace(shown, schedule=verdict)
+        is_news = before is None or shown != before[2]
+        self._shown, self._looked_at = shown, (capability, verdict, shown)
+        return [QuirksLearned(self.charger.id, now, shown, self._model)] if is_news else []
+
+    def _wake(self) -> list[Order]:
+        due = [at for at in (self._probe_at, self._verification.due_at) if at is not None]
+        at = min(due, default=None)
+        if at is None or at == self._woken_at:
+            return []
+        self._woken_at = at
+        return [WakeUp(at)]
