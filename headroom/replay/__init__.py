@@ -1,0 +1,1 @@
+"""Shadow mode: a recorded building through any controller; `headroom replay` is the command."""

@@ -1,0 +1,83 @@
+"""`headroom replay`: shadow mode, a recorded building through any controller."""
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from domain.errors import HeadroomError
+from domain.site import Strategy
+from headroom.console import out, print_json
+
+_err = Console(stderr=True)
+
+
+def replay(
+    log: Annotated[
+        list[Path],
+        typer.Option(
+            help="recording; may be repeated: message log (.jsonl), sessions, meter history or load (.csv, .csv.gz)"
+        ),
+    ],
+    site: Annotated[Path, typer.Option(help="site file (YAML)")],
+    strategy: Annotated[Strategy | None, typer.Option(help="instead of the site file's own")] = None,
+    prices: Annotated[
+        str | None, typer.Option(help="FILE[:COLUMN] of hourly prices; default: Ontario's time of use")
+    ] = None,
+    price: Annotated[float | None, typer.Option(help="one price per kWh instead", min=0.0)] = None,
+    days: Annotated[float | None, typer.Option(help="days from the beginning of the recording", min=0.05)] = None,
+    step_minutes: Annotated[int | None, typer.Option(help="default: 5 up to a week, else 15", min=1, max=60)] = None,
+    most_added: Annotated[
+        int | None, typer.Option(help="chargers to try at most; default: twice those there", min=0)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="of typical cars, where the recording has none", min=0)] = 0,
+    out_folder: Annotated[
+        Path | None, typer.Option("--out", help="folder for the report (HTML) and its figures")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON document on stdout")] = False,
+) -> None:
+    """Would anything have tripped, and how many more chargers fit? docs/replay.md says what a recording may be.
+
+    Exit code 1 if the controller would have overloaded a panel. Example:
+    headroom replay --log sessions.csv --log meters.csv --site building.yaml --out replay/
+    """
+    from headroom.replay.run import Wish, replay_files, write_replay
+
+    wish = Wish(
+        strategy=strategy,
+        prices=prices,
+        flat_price=price,
+        days=days,
+        step=None if step_minutes is None else timedelta(minutes=step_minutes),
+        most_added=most_added,
+        seed=seed,
+    )
+    bar = Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=_err, transient=True)
+    try:
+        with bar:
+            bar.disable = not _err.is_terminal
+            task = bar.add_task("replay", total=1.0)
+            found = replay_files(log, site, wish, lambda done, what: bar.update(task, completed=done, description=what))
+        files = write_replay(found, out_folder) if out_folder else ()
+    except HeadroomError as problem:
+        print(f"headroom replay: {problem}", file=sys.stderr)
+        raise typer.Exit(2) from problem
+    if as_json:
+        print_json(found.document)
+    else:
+        for sentence in found.answer:
+            out.print(sentence, markup=False)
+        table = Table("", "no control", found.story.run.strategy)
+        for row in found.rows:
+            table.add_row(*row)
+        out.print(table)
+        for note in found.story.notes:
+            out.print(f"assumed: {note}", markup=False)
+        for file in files:
+            out.print(f"written: {file}", markup=False)
+    raise typer.Exit(1 if found.story.run.overload_minutes > 0.0 else 0)
