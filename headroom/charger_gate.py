@@ -1,7 +1,7 @@
 """What the chargers of a site have to prove, from its file to the proxy's own terms."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from ipaddress import ip_network
 
@@ -56,15 +56,11 @@ class SiteGate:
     def place(self, charger: ChargerId) -> ChargerPlace:
         """Where a charger of the site belongs, and how it gets there."""
         site, pair = self._site, self._pair(charger)
-        return ChargerPlace(
-            site.charger(charger),
-            site.csms.url,
-            site.csms.outage,
+        return replace(
+            ungated_place(site, charger),
             entry=self._rules[charger],
             csms_tls=lambda: self._client_tls.context(pair),
             messages=(site.security.messages_per_s, site.security.message_burst),
-            recognises_repeats=site.csms.recognises_repeats,
-            fan_out_url=site.csms.fan_out_url,
         )
 
     def leg(self, charger: ChargerId, profile: int) -> Leg:
@@ -114,6 +110,18 @@ class SiteGate:
             organization=security.organization,
             revoked=self._revoked,
         )
+
+
+def ungated_place(site: Site, charger: ChargerId) -> ChargerPlace:
+    """Where a charger belongs when nothing is asked of it."""
+    csms = site.csms
+    return ChargerPlace(
+        site.charger(charger),
+        csms.url,
+        csms.outage,
+        recognises_repeats=csms.recognises_repeats,
+        fan_out_url=csms.fan_out_url,
+    )
 
 
 def open_gates(

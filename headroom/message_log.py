@@ -5,7 +5,6 @@ The relay never waits for it: what comes faster than it can be written is droppe
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
@@ -52,16 +51,12 @@ class MessageLogCounts:
 
 
 class MessageLog:
-    """One for the service. `salts` keep id tags of each site from being guessed.
-
-    At most `capacity` messages of `capacity_bytes` altogether wait.
-    """
+    """One for the service. At most `capacity` messages of `capacity_bytes` altogether wait."""
 
     def __init__(
         self,
         store: Store,
         clock: Clock,
-        salts: Mapping[SiteId, bytes],
         *,
         capacity: int = 20_000,
         capacity_bytes: int = 32 * 2**20,
@@ -69,13 +64,17 @@ class MessageLog:
         self.counts = MessageLogCounts()
         self._store, self._clock = store, clock
         self._capacity, self._capacity_bytes = capacity, capacity_bytes
-        self._redactors = {site: Redactor(salt) for site, salt in salts.items()}
+        self._redactors: dict[SiteId, Redactor] = {}
         self._sites: dict[ChargerId, Site] = {}
         self._waiting: deque[_Heard] = deque()
         self._waiting_bytes = 0
         self._open: dict[ChargerId, OrderedDict[tuple[bool, str], str]] = {}
         self._number = int(clock.now().timestamp() * 1000) << 20
         self._wake = asyncio.Event()
+
+    def add_site(self, site: SiteId, salt: bytes) -> None:
+        """A site whose messages may come; `salt` keeps its id tags from being guessed."""
+        self._redactors[site] = Redactor(salt)
 
     def recorder(self, site: Site, charger: ChargerId) -> Recorder | None:
         """Who writes down a charger's messages; None where the site keeps none."""

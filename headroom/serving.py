@@ -71,7 +71,7 @@ async def run_service(
     spool = open_spool(sites, database, settings.spool)
     deciders = {site.id: ProcessDecider(site) for site in sites}
     try:
-        outside = Outside(clock, LoopNetwork(), store, monotonic_s, lambda: str(uuid.uuid4()), gates, spool, keeps_messages=True)
+        outside = Outside(clock, LoopNetwork(), store, monotonic_s, _new_id, gates, spool, keeps_messages=True)
         service = await build(sites, deciders, outside)
         for decider in deciders.values():
             await _started(decider)
@@ -83,6 +83,10 @@ async def run_service(
         await _closed(store)
         if spool is not None:
             spool.close()
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())
 
 
 async def _started(decider: ProcessDecider) -> None:

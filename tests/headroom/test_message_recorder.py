@@ -41,7 +41,9 @@ async def store():
 
 
 def a_log(store, **bounds) -> MessageLog:
-    return MessageLog(store, Clock(), {SITE.id: b"salt"}, **bounds)
+    log = MessageLog(store, Clock(), **bounds)
+    log.add_site(SITE.id, b"salt")
+    return log
 
 
 async def rows(store, **filters):
