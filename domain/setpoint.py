@@ -77,6 +77,7 @@ class AlarmKind(StrEnum):
     CHARGER_REFUSED_LIMIT = "charger_refused_limit"
     FAILSAFE_UNPROVEN = "failsafe_unproven"
     STAYS_PAUSED = "stays_paused"
+    CSMS_COMMAND_WITHHELD = "csms_command_withheld"
 
 
 @dataclass(frozen=True, slots=True)

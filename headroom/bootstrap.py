@@ -1,18 +1,19 @@
 """The only place that wires: live service and twin differ in what is passed in here, and nowhere else."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from domain.events import OcppVersion
 from domain.ids import ChargerId, SiteId
 from domain.ports import Clock
 from domain.site import Charger, Site
-from forecasting.persistence import Persistence
+from forecasting.live import LiveForecast
 from headroom.bus import Bus, InProcessBus
-from headroom.charger_gate import SiteGate
+from headroom.charger_gate import SiteGate, ungated_place
 from headroom.control_loop import SiteController, Surroundings
 from headroom.decider import Decider
 from headroom.feed import Feed
+from headroom.message_log import MessageLog
 from headroom.service import Service
 from headroom.site_picture import SitePicture
 from headroom.switching import resume
@@ -34,7 +35,7 @@ class Outside:
     """What the service gets from outside: real in service, virtual in the twin.
 
     `gates`: what the chargers of each site have to prove; nothing at a site without one. `spool`: the disk of sites
-    that hold in an outage; without it they close.
+    that hold in an outage; without it they close. `keeps_messages`: whether the sites' message logs are written.
     """
 
     clock: Clock
@@ -44,6 +45,7 @@ class Outside:
     new_id: Callable[[], str]
     gates: Mapping[SiteId, SiteGate] = field(default_factory=dict)
     spool: Spool | None = None
+    keeps_messages: bool = False
 
 
 async def build(sites: Sequence[Site], deciders: Mapping[SiteId, Decider], outside: Outside) -> Service:
@@ -54,18 +56,22 @@ async def build(sites: Sequence[Site], deciders: Mapping[SiteId, Decider], outsi
     """
     bus, feed = InProcessBus(), Feed(first_id=int(outside.clock.now().timestamp() * 1000))
     controllers: dict[SiteId, SiteController] = {}
+    messages = MessageLog(outside.store, outside.clock) if outside.keeps_messages else None
     service = Service(
         clock=outside.clock,
         bus=bus,
         feed=feed,
         store=outside.store,
-        proxy=_proxy(outside, bus, controllers),
+        proxy=_proxy(outside, bus, controllers, messages),
         controllers=controllers,
+        messages=messages,
     )
     for site in sites:
         restored = await _restored(outside, site)
+        if messages is not None:
+            messages.add_site(site.id, restored.salt)
         live = LiveState(site, restored=restored)
-        picture = SitePicture(live, Persistence(), outside.clock.now())
+        picture = SitePicture(live, LiveForecast(site.timezone), outside.clock.now())
         around = Surroundings(
             clock=outside.clock,
             mono=outside.mono,
@@ -88,7 +94,9 @@ async def _restored(outside: Outside, site: Site) -> RestoredState:
     return await outside.store.query(lambda conn: load_state(conn, site))
 
 
-def _proxy(outside: Outside, bus: Bus, controllers: Mapping[SiteId, SiteController]) -> ProxyServer:
+def _proxy(
+    outside: Outside, bus: Bus, controllers: Mapping[SiteId, SiteController], messages: MessageLog | None
+) -> ProxyServer:
     """The proxy; it asks the controllers, which come later, where a charger belongs and what is known of it."""
 
     def controller_of(charger: ChargerId) -> SiteController | None:
@@ -101,16 +109,8 @@ def _proxy(outside: Outside, bus: Bus, controllers: Mapping[SiteId, SiteControll
             return None
         site = controller.site
         gate = outside.gates.get(site.id)
-        if gate is not None:
-            return gate.place(charger)
-        csms = site.csms
-        return ChargerPlace(
-            site.charger(charger),
-            csms.url,
-            csms.outage,
-            recognises_repeats=csms.recognises_repeats,
-            fan_out_url=csms.fan_out_url,
-        )
+        found = gate.place(charger) if gate is not None else ungated_place(site, charger)
+        return found if messages is None else replace(found, recorder=messages.recorder(site, charger))
 
     def desk(charger: Charger, version: OcppVersion) -> Desk:
         controller = controller_of(charger.id)

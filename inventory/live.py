@@ -13,7 +13,7 @@ from domain.ledger import LedgerEntry
 from domain.metering import EvseSample, MeterReading
 from domain.quirks import Model, Quirks
 from domain.session import Session
-from domain.setpoint import Decision
+from domain.setpoint import Alarm, AlarmKind, Decision
 from domain.site import Evse, Site
 from domain.snapshot import EvseView, FeederView, SiteSnapshot, TemporaryLimit
 from inventory.appetite import DRAWING_A
@@ -25,6 +25,7 @@ from inventory.records import (
     AlarmRecord,
     ChargerFacts,
     ConnectorFacts,
+    CsmsProfilesRecord,
     DecisionRecord,
     LedgerRecord,
     LimitRecord,
@@ -57,6 +58,7 @@ class LiveState:
         self._alarms = dict(restored.alarms)
         self._salt = restored.salt
         self.quirks = QuirkBook(site, restored.charger_quirks, restored.model_quirks)
+        self._csms_profiles = dict(restored.csms_profiles)
         self._heard = Hearing(site, restored)
         self._unwritten: list[Record] = []
 
@@ -64,6 +66,9 @@ class LiveState:
         """Takes an event; returns what is to be stored. One that names nothing of this site is counted and ignored."""
         if isinstance(event, e.QuirksLearned):
             self._unwritten += self.quirks.learn(event)
+            return self._drain()
+        if isinstance(event, e.CsmsProfilesChanged | e.CsmsCommandWithheld):
+            self._unwritten.append(self._of_csms(event))
             return self._drain()
         found, known = self._heard.hear(event, now)
         if not known:
@@ -73,6 +78,21 @@ class LiveState:
             self._learn_obedience(event)
         self._learn_awakenings(now)
         return self._drain()
+
+    def _of_csms(self, event: e.CsmsProfilesChanged | e.CsmsCommandWithheld) -> Record:
+        """The CSMS's profiles as they stand; or a command that was withheld, an alarm that is over with its moment."""
+        self.site.charger(event.charger)
+        if isinstance(event, e.CsmsProfilesChanged):
+            record = CsmsProfilesRecord(event.charger, event.version, event.at, event.profiles)
+            self._csms_profiles[event.charger] = record
+            return record
+        alarm = Alarm(AlarmKind.CSMS_COMMAND_WITHHELD, event.charger, f"{event.action}: {event.why}")
+        return AlarmRecord(self.site.id, alarm, event.at, cleared_at=event.at)
+
+    def csms_profiles(self, charger: ChargerId, version: e.OcppVersion) -> tuple[Mapping[str, Any], ...]:
+        """The CSMS's profiles at a charger, as they were told last in this version's words."""
+        record = self._csms_profiles.get(charger)
+        return record.profiles if record is not None and record.version == version else ()
 
     def asleep(self, evse: EvseId, now: datetime) -> bool:
         """Whether its car has current on offer again after a pause and does not come back: a wake-up is due, once."""
@@ -293,6 +313,7 @@ class LiveState:
             override=self.override if self.override != OverrideRecord(self.site.id) else None,
             charger_quirks=tuple(one for one in self.quirks.chargers.values() if one != ChargerQuirks(one.charger)),
             model_quirks=tuple(self.quirks.models.values()),
+            csms_profiles=dict(self._csms_profiles),
             salt=self._salt,
         )
 

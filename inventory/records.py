@@ -168,6 +168,16 @@ class OverrideRecord:
     scheduler: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class CsmsProfilesRecord:
+    """The CSMS's own charging profiles at a charger, in the words of `version` (JSON values)."""
+
+    charger: ChargerId
+    version: OcppVersion
+    at: datetime
+    profiles: tuple[Mapping[str, Any], ...] = ()
+
+
 Record = (
     ChargerFacts
     | ConnectorFacts
@@ -184,6 +194,7 @@ Record = (
     | OverrideRecord
     | ChargerQuirks
     | ModelQuirks
+    | CsmsProfilesRecord
 )
 
 
@@ -208,6 +219,7 @@ _KEYS: Mapping[type, Callable[[Any], Hashable]] = {
     OverrideRecord: lambda record: record.site,
     ChargerQuirks: lambda record: record.charger,
     ModelQuirks: lambda record: record.model,
+    CsmsProfilesRecord: lambda record: record.charger,
 }
 
 
@@ -236,4 +248,5 @@ class RestoredState:
     override: OverrideRecord | None = None
     charger_quirks: tuple[ChargerQuirks, ...] = ()
     model_quirks: tuple[ModelQuirks, ...] = ()
+    csms_profiles: Mapping[ChargerId, CsmsProfilesRecord] = field(default_factory=dict)
     salt: bytes = b""

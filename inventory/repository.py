@@ -170,6 +170,7 @@ def load_state(conn: Connection, site: Site) -> RestoredState:
     standing = [rows.alarm_from(row) for row in alarms]
     override = OverrideRecord(site.id, mine.strategy, mine.scheduler)
     quirks = _where(conn, t.charger_quirks, t.charger_quirks.c.charger_id.in_(chargers))
+    shadows = _where(conn, t.csms_profiles, t.csms_profiles.c.charger_id.in_(chargers))
     return RestoredState(
         chargers={facts.charger: facts for facts in told},
         connectors={(facts.charger, facts.connector): facts for facts in plugs},
@@ -183,6 +184,7 @@ def load_state(conn: Connection, site: Site) -> RestoredState:
         override=override if override != OverrideRecord(site.id) else None,
         charger_quirks=tuple(map(rows.charger_quirks_from, quirks)),
         model_quirks=tuple(map(rows.model_quirks_from, _where(conn, t.model_quirks))),
+        csms_profiles={record.charger: record for record in map(rows.csms_profiles_from, shadows)},
         salt=bytes.fromhex(mine.salt),
     )
 

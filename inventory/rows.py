@@ -21,6 +21,7 @@ from inventory.records import (
     AlarmRecord,
     ChargerFacts,
     ConnectorFacts,
+    CsmsProfilesRecord,
     DecisionRecord,
     LedgerRecord,
     LimitRecord,
@@ -216,6 +217,15 @@ def _model_quirks(record: ModelQuirks) -> Values:
     return {**_take(record.model, _MODEL), "learned": plain(record.learned), "edits": plain(record.edits)}
 
 
+def _csms_profiles(record: CsmsProfilesRecord) -> Values:
+    return {
+        "charger_id": record.charger,
+        "version": record.version,
+        "told_at": record.at,
+        "profiles": plain(record.profiles),
+    }
+
+
 ROWS: Mapping[type, tuple[Table, Callable[[Any], Values]]] = {
     ChargerFacts: (tables.chargers, _charger),
     ConnectorFacts: (tables.connectors, _connector),
@@ -235,6 +245,7 @@ ROWS: Mapping[type, tuple[Table, Callable[[Any], Values]]] = {
     ),
     ChargerQuirks: (tables.charger_quirks, _charger_quirks),
     ModelQuirks: (tables.model_quirks, _model_quirks),
+    CsmsProfilesRecord: (tables.csms_profiles, _csms_profiles),
 }
 """Where a record goes, in the order in which a batch is written, and as what."""
 
@@ -254,6 +265,11 @@ def charger_quirks_from(row: Row[Any]) -> ChargerQuirks:
     """A row of `charger_quirks`."""
     model = None if row.vendor is None else Model(**_take(row, _MODEL))
     return ChargerQuirks(ChargerId(row.charger_id), model, typed(row.learned, Quirks), row.edits)
+
+
+def csms_profiles_from(row: Row[Any]) -> CsmsProfilesRecord:
+    """A row of `csms_profiles`."""
+    return CsmsProfilesRecord(ChargerId(row.charger_id), row.version, row.told_at, tuple(row.profiles))
 
 
 def model_quirks_from(row: Row[Any]) -> ModelQuirks:

@@ -297,6 +297,15 @@ charger_quirks = Table(
     Column("edits", JsonValue, nullable=False),
 )
 
+csms_profiles = Table(
+    "csms_profiles",
+    metadata,
+    Column("charger_id", IDENTITY, ForeignKey("chargers.id"), primary_key=True),
+    Column("version", String(16), nullable=False),
+    Column("told_at", UtcDateTime, nullable=False),
+    Column("profiles", JsonValue, nullable=False),
+)
+
 model_quirks = Table(
     "model_quirks",
     metadata,
