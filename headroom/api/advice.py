@@ -41,9 +41,4 @@ ADVICE: Mapping[str, tuple[str, str]] = {
         "in the charger's name",
         "tell the CSMS's operator; what it wants has to be done in the site file, or at the charger itself",
     ),
-    _K.CSMS_COMMAND_WITHHELD: (
-        "the CSMS sent a command that would have lifted the building's limits or cut the charger off; it was refused in "
-        "the charger's name",
-        "tell the CSMS's operator; what it wants has to be done in the site file, or at the charger itself",
-    ),
 }
