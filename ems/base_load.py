@@ -26,7 +26,7 @@ What cannot be known: a base load that rises in the same interval by what an EVS
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -45,7 +45,6 @@ FUTURE_S = 30.0
 """A stamp further ahead than this is no reading."""
 
 _REMEMBERED = 8
-_BASE_ANGLES = (0.0, math.acos(0.95))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +103,10 @@ def estimate(
     """
     forecasts = forecasts or {}
     wired = wiring or compile_wiring(site)
-    lines: dict[Line, list[LoadedLine]] = {}
-    for turn in wired.lines:
-        for line in turn:
-            if not line.group:
-                lines.setdefault((line.feeder, line.phase), []).append(line)
     views: dict[FeederId, FeederView] = {}
     after: dict[FeederId, FeederState] = {}
-    for feeder in _leaves_first(site):
+    seen: dict[tuple[EvseId, datetime], Draw] = {}
+    for feeder in wired.leaves_first:
         below = _below(site, feeder, views)
         forecast_a = forecasts.get(feeder.id)
         reading = _fresh(site, feeder, readings, now)
@@ -120,15 +115,11 @@ def estimate(
         elif reading is None:
             views[feeder.id] = _stale(feeder, forecast_a, below, readings.get(feeder.meter))
         else:
-            fleet = _Fleet(site, feeder, tracks, lines, now)
+            fleet = _Fleet(wired, feeder, tracks, now, seen)
             newest = fleet.bounds(reading)
             after[feeder.id] = _advance(state.feeders.get(feeder.id, FeederState()), reading, newest, fleet)
             views[feeder.id] = _view(reading, newest, after[feeder.id], feeder, forecast_a)
     return {feeder.id: views[feeder.id] for feeder in site.feeders}, BaseLoadState(after)
-
-
-def _leaves_first(site: Site) -> list[Feeder]:
-    return sorted(site.feeders, key=lambda feeder: -sum(1 for _ in site.path(feeder.id)))
 
 
 def _fresh(site: Site, feeder: Feeder, readings: Mapping[MeterId, MeterReading], now: datetime) -> MeterReading | None:
@@ -177,18 +168,18 @@ _WORSE = (LoadSource.DEDICATED, LoadSource.MEASURED, LoadSource.FORECAST, LoadSo
 
 @dataclass(frozen=True)
 class _Fleet:
-    """The EVSEs below a feeder."""
+    """The EVSEs below a feeder. `seen`: draws already worked out, by EVSE and instant: feeders share them."""
 
-    site: Site
+    wiring: Wiring
     feeder: Feeder
     tracks: Mapping[EvseId, EvseTrack]
-    lines: Mapping[Line, list[LoadedLine]]
     now: datetime
+    seen: dict[tuple[EvseId, datetime], Draw]
 
-    @cached_property
+    @property
     def evses(self) -> tuple[Evse, ...]:
         """Every one, at any depth."""
-        return self.site.evses_below(self.feeder.id)
+        return self.wiring.below[self.feeder.id]
 
     @cached_property
     def window(self) -> timedelta:
@@ -204,14 +195,20 @@ class _Fleet:
 
     def bounds(self, reading: MeterReading) -> Bounds:
         """What a reading leaves open, by all that is known now."""
-        volts = self.site.electrical.line_to_line_v
-        draws = {e.id: draw_at(e, self.tracks.get(e.id), volts, reading.at, self.now) for e in self.evses}
+        draws = {evse.id: self._draw(evse, reading.at) for evse in self.evses}
         low: dict[Phase, float] = {}
         high: dict[Phase, float] = {}
         for phase in self.feeder.phases:
-            line = self.lines.get((self.feeder.id, phase), [])
+            line = self.wiring.at.get((self.feeder.id, phase), ())
             low[phase], high[phase] = base_bounds_a(reading.current_a[phase], line, draws)
         return Bounds(reading.at, low, high)
+
+    def _draw(self, evse: Evse, at: datetime) -> Draw:
+        found = self.seen.get((evse.id, at))
+        if found is None:
+            volts = self.wiring.site.electrical.line_to_line_v
+            found = self.seen[evse.id, at] = draw_at(evse, self.tracks.get(evse.id), volts, at, self.now)
+        return found
 
 
 def _advance(before: FeederState, reading: MeterReading, newest: Bounds, fleet: _Fleet) -> FeederState:
@@ -266,7 +263,7 @@ def _view(
     )
 
 
-def base_bounds_a(total_a: float, lines: list[LoadedLine], draws: Mapping[EvseId, Draw]) -> tuple[float, float]:
+def base_bounds_a(total_a: float, lines: Sequence[LoadedLine], draws: Mapping[EvseId, Draw]) -> tuple[float, float]:
     """Smallest and largest base load, A, that with the draws gives a line current of `total_a`.
 
     `lines`: the line once per vector group of the transformers; each is tried, and each end of the power factor.
@@ -277,25 +274,18 @@ def base_bounds_a(total_a: float, lines: list[LoadedLine], draws: Mapping[EvseId
     lows: list[float] = []
     highs: list[float] = []
     for line in lines:
+        drawn = [(draws[pull.evse], pull.draw) for pull in line.pulls]
         ends: list[tuple[float, float]] = []
-        for angle in _BASE_ANGLES:
-            turn = complex(math.cos(angle), math.sin(angle))  # the base load lags by `angle`: E leads it by that much
-            re, im = (0.0, 0.0), (0.0, 0.0)
-            for pull in line.pulls:
-                draw, phasor = draws[pull.evse], pull.phasor * turn
-                bounds = draw.low_a[pull.draw], draw.high_a[pull.draw]
-                re = _plus(re, phasor.real, bounds)
-                im = _plus(im, phasor.imag, bounds)
-            nearest = 0.0 if im[0] <= 0.0 <= im[1] else min(abs(im[0]), abs(im[1]))
-            ends.append((_base_a(total_a, re[1], max(abs(im[0]), abs(im[1]))), _base_a(total_a, re[0], nearest)))
+        # The base load lags by each angle: the EVSEs lead it by that much.
+        for re_low, re_high, im_low, im_high in line.bounds_a(
+            [draw.low_a[n] for draw, n in drawn], [draw.high_a[n] for draw, n in drawn]
+        ):
+            furthest = max(abs(im_low), abs(im_high))
+            nearest = 0.0 if im_low <= 0.0 <= im_high else min(abs(im_low), abs(im_high))
+            ends.append((_base_a(total_a, re_high, furthest), _base_a(total_a, re_low, nearest)))
         lows.append(max(low for low, _ in ends))
         highs.append(max(high for _, high in ends))
     return min(*lows, *highs), max(highs)
-
-
-def _plus(total: tuple[float, float], factor: float, bounds: tuple[float, float]) -> tuple[float, float]:
-    one, other = factor * bounds[0], factor * bounds[1]
-    return total[0] + min(one, other), total[1] + max(one, other)
 
 
 def _base_a(total_a: float, re_a: float, im_a: float) -> float:

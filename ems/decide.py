@@ -213,12 +213,12 @@ def _keep_small_changes(situation: Situation, wished_a: Vector) -> Vector:
     on = (in_force >= situation.layout.lowest_a - SLACK_A) & (wished_a > SLACK_A) & ~situation.held
     in_bounds = in_force <= np.maximum(situation.upper_a, wished_a) + SLACK_A
     small = on & in_bounds & (np.abs(wished_a - in_force) < band_a - SLACK_A)
-    matrix = situation.panel.matrix
+    panel = situation.panel
     while small.any():
         kept = np.where(small, in_force, wished_a)
         commanded = np.where(situation.held, 0.0, kept)
-        over = matrix @ commanded > np.maximum(situation.hold_capacity_a, 0.0) + SLACK_A
-        lower = small & (in_force > wished_a) & (matrix[over] > 0.0).any(axis=0)
+        over = panel.load_a(commanded) > np.maximum(situation.hold_capacity_a, 0.0) + SLACK_A
+        lower = small & (in_force > wished_a) & panel.loading(over)
         if not lower.any():
             return kept
         small &= ~lower
@@ -228,16 +228,16 @@ def _keep_small_changes(situation: Situation, wished_a: Vector) -> Vector:
 def _keep_ready(situation: Situation, wished_a: Vector) -> Vector:
     """A full car gets its minimum where room is left, so that it can wake up; never at anybody's cost."""
     wished = wished_a.copy()
-    low, matrix = situation.layout.lowest_a, situation.panel.matrix
-    load = matrix @ np.where(situation.held, 0.0, wished)
+    low, panel = situation.layout.lowest_a, situation.panel
+    load = panel.load_a(np.where(situation.held, 0.0, wished))
     for column in np.flatnonzero(situation.full & ~situation.held).tolist():
         is_on = situation.in_force_a[column] >= low[column] - SLACK_A
         room = situation.hold_capacity_a if is_on else situation.rise_capacity_a
-        more = load + matrix[:, column] * low[column]
-        loaded = matrix[:, column] > 0.0
+        rows, cost_a = panel.column_a(column)
+        more = load[rows] + cost_a * low[column]
         fits = situation.upper_a[column] >= low[column] and (is_on or situation.fresh[column])
-        if fits and (more <= room + SLACK_A)[loaded].all():
-            load, wished[column] = more, low[column]
+        if fits and (more <= room[rows] + SLACK_A).all():
+            load[rows], wished[column] = more, low[column]
         else:
             wished[column] = 0.0
     return wished

@@ -141,7 +141,7 @@ def render(proof: Proof) -> str:
 
 def _lines(site: Site, panel: Panel, counted_a: Vector, base_a: Mapping[FeederId, PhaseAmps | None]) -> list[ProofLine]:
     """A line per phase that a feeder has, the worst facet of each; group caps after their feeder."""
-    load_a = panel.matrix @ counted_a
+    load_a = panel.load_a(counted_a)
     worst: dict[Row, float] = {}
     for row, ampere in zip(panel.rows, load_a.tolist(), strict=True):
         key = replace(row, facet=0)

@@ -92,7 +92,7 @@ def _ask(strategy: Strategy, problem: Problem) -> Allocation | Infeasible:
     if (current < low - _TOLERANCE_A).any() or (current > high + _TOLERANCE_A).any() or (served & ~allowed).any():
         return Infeasible("it answered with a current outside its bounds")
     room = np.maximum(problem.capacity_a, 0.0)
-    if (problem.panel.matrix @ current > room + _TOLERANCE_A).any():
+    if (problem.panel.load_a(current) > room + _TOLERANCE_A).any():
         return Infeasible("it answered with more than a panel carries")
     return replace(answer, current_a=np.where(served, np.clip(current, low, high), 0.0))
 

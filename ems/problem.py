@@ -6,12 +6,16 @@ from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from domain.ids import EvseId, FeederId
 from domain.site import Phase
 
 Vector = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+
+_LARGE = 10_000
+"""Coefficients, zeros counted, from which on a product by the others alone is faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +49,12 @@ class Panel:
         return Entries(row, column, self.matrix[row, column])
 
     def load_a(self, current_a: Vector) -> Vector:
-        """`matrix @ current_a`, by the entries alone: large panels are sparse."""
-        entries = self.entries
-        sums = np.bincount(entries.row, entries.coefficient * current_a[entries.column], len(self.rows))
-        return sums.astype(np.float64)
+        """`matrix @ current_a`; of a large panel, which is sparse, by its non-zero coefficients alone."""
+        return np.asarray(self._product @ current_a)
+
+    @cached_property
+    def _product(self) -> "Vector | sparse.csr_array":
+        return sparse.csr_array(self.matrix) if self.matrix.size > _LARGE else self.matrix
 
     @cached_property
     def _columns(self) -> tuple[tuple[npt.NDArray[np.int64], Vector], ...]:
@@ -59,12 +65,30 @@ class Panel:
         """The rows that an EVSE loads, and what 1 A of it puts there."""
         return self._columns[column]
 
+    def loading(self, rows: Mask) -> Mask:
+        """Which EVSEs load at least one of these rows."""
+        found = np.zeros(len(self.evses), dtype=np.bool_)
+        for row in np.flatnonzero(rows).tolist():
+            found |= self._loads[row]
+        return found
+
+    @cached_property
+    def _loads(self) -> Mask:
+        return self.matrix > 0.0
+
     @cached_property
     def kinds(self) -> "Kinds":
         """EVSEs with one and the same column, gathered."""
         columns = np.vstack([self.matrix, self.conductors])
         _, first, of_evse = np.unique(columns, axis=1, return_index=True, return_inverse=True)
         return Kinds(of_evse.reshape(-1), np.ascontiguousarray(self.matrix[:, first]), self.conductors[first])
+
+    @cached_property
+    def of_kinds(self) -> "Panel":
+        """The same rows over kinds, as if each kind were one EVSE."""
+        kinds = self.kinds
+        names = tuple(EvseId(f"kind {number}") for number in range(len(kinds.conductors)))
+        return Panel(names, self.rows, kinds.matrix, self.usable_a, kinds.conductors)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ems.problem import Mask, Vector
+from ems.problem import Mask, Panel, Vector
 from ems.situation import SLACK_A, Situation
 
 
@@ -23,34 +23,34 @@ def raise_what_fits(situation: Situation, wished_a: Vector, may_rise: Mask, firs
     Returns:
         Limits, A: `wished_a` where it falls, else between what is in force and the wish, 0 or at least the minimum.
     """
-    matrix, in_force, low = situation.panel.matrix, situation.in_force_a, situation.layout.lowest_a
+    panel, in_force, low = situation.panel, situation.in_force_a, situation.layout.lowest_a
     rising = (wished_a > in_force + SLACK_A) & may_rise
     limit = np.where(wished_a > in_force + SLACK_A, in_force, wished_a)
     count = np.maximum(situation.counted_a, limit)
-    slack = situation.rise_room_a - matrix @ count
-    rising &= ~(matrix[slack < -SLACK_A] > 0.0).any(axis=0)
+    slack = situation.rise_room_a - panel.load_a(count)
+    rising &= ~panel.loading(slack < -SLACK_A)
     for column in (c for c in first if rising[c] and in_force[c] < low[c] - SLACK_A):
         needs_a = max(low[column], situation.surge_a[column])
-        cost = matrix[:, column] * max(0.0, needs_a - count[column])
-        loaded = cost > 0.0
-        if (cost[loaded] <= slack[loaded] + SLACK_A).all():
+        rows, per_a = panel.column_a(column)
+        more_a = max(0.0, needs_a - count[column])
+        if more_a <= 0.0 or (per_a * more_a <= slack[rows] + SLACK_A).all():
             limit[column] = low[column]
             count[column] = max(count[column], needs_a)
-            slack = slack - cost
+            slack[rows] -= per_a * more_a
         else:
             rising[column] = False
-    return _fill(matrix, wished_a, limit, count, slack, rising)
+    return _fill(panel, wished_a, limit, count, slack, rising)
 
 
-def _fill(matrix: Vector, wished_a: Vector, limit: Vector, count: Vector, slack: Vector, rising: Mask) -> Vector:
+def _fill(panel: Panel, wished_a: Vector, limit: Vector, count: Vector, slack: Vector, rising: Mask) -> Vector:
     """Raise all of `rising` towards their wish together; what is below `count` costs nothing."""
     limit = np.where(rising, np.maximum(limit, np.minimum(wished_a, count)), limit)
     left = np.where(rising, wished_a - limit, 0.0)
     while (left > SLACK_A).any():
-        load = matrix @ left
+        load = panel.load_a(left)
         full = (load > SLACK_A) & (slack <= SLACK_A)
-        left = np.where((matrix[full] > 0.0).any(axis=0), 0.0, left)
-        load = matrix @ left
+        left = np.where(panel.loading(full), 0.0, left)
+        load = panel.load_a(left)
         rows = load > SLACK_A
         share = float(min(1.0, (slack[rows] / load[rows]).min(initial=1.0)))
         limit = limit + share * left

@@ -1,6 +1,6 @@
 """Why each EVSE has its limit: the first of a list of causes that applies."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from functools import cached_property
 
@@ -33,11 +33,12 @@ class Outcome:
     target_a: Vector
     limit_a: Vector
     timezone: tzinfo
+    _ages_s: dict[FeederId, float | None] = field(default_factory=dict)
 
     @cached_property
     def load_a(self) -> Vector:
         """Per row the minima of those admitted."""
-        return self.situation.panel.matrix @ np.where(self.admitted, self.situation.layout.lowest_a, 0.0)
+        return self.situation.panel.load_a(np.where(self.admitted, self.situation.layout.lowest_a, 0.0))
 
     def setpoints(self) -> tuple[Setpoint, ...]:
         """A set-point with its reason for every EVSE, in site order."""
@@ -49,24 +50,23 @@ class Outcome:
         kind = self._beyond_sharing(column) or self._in_sharing(column, limit_a, target_a)
         info = self.admission.waiting.get(evse) if kind is ReasonKind.WAITING else None
         feeder, phase, price = self._where(column, kind)
-        reason = Reason(
-            kind,
-            feeder,
-            phase,
-            shadow_price=price,
-            place=None if info is None else info.place,
-            next_turn_at=None if info is None else info.next_turn_at,
-            data_age_s=self._age_s(column),
+        place, turn = (None, None) if info is None else (info.place, info.next_turn_at)
+        bare = Reason(kind, feeder, phase, price, place, turn)
+        text = explain(evse, limit_a, target_a, bare, now, self.timezone)
+        # Built twice: ten times cheaper than `replace`.
+        return Setpoint(
+            evse, limit_a, target_a, Reason(kind, feeder, phase, price, place, turn, self._age_s(column), text)
         )
-        text = explain(evse, limit_a, target_a, reason, now, self.timezone)
-        return Setpoint(evse, limit_a, target_a, replace(reason, text=text))
 
     def _age_s(self, column: int) -> float | None:
         """The age of the oldest meter reading on the path; None without a meter or a reading."""
-        feeders = self.situation.snapshot.feeders
-        readings = [feeders[f.id].reading_at for f in self.situation.layout.paths[column] if f.meter is not None]
-        ages = [(self.situation.now - at).total_seconds() for at in readings if at is not None]
-        return max(ages, default=None)
+        path = self.situation.layout.paths[column]
+        if path[0].id not in self._ages_s:
+            feeders = self.situation.snapshot.feeders
+            readings = [feeders[f.id].reading_at for f in path if f.meter is not None]
+            ages = [(self.situation.now - at).total_seconds() for at in readings if at is not None]
+            self._ages_s[path[0].id] = max(ages, default=None)
+        return self._ages_s[path[0].id]
 
     def _beyond_sharing(self, column: int) -> ReasonKind | None:
         """What takes an EVSE out of the sharing, the gravest first; None where it takes part."""

@@ -1,13 +1,14 @@
 """What each kind of EVSE would get of the panel if all who ask shared it, and how many of them that feeds at once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from domain.ids import EvseId
 from ems.asked import Asked, Bounds
 from ems.max_min import fairest_of_largest_total
-from ems.problem import Entries, Infeasible, Kinds, Mask, Panel, Vector
+from ems.problem import Infeasible, Mask, Panel, Vector
 from ems.solver import LinearProgram
 from ems.water_filling import fill
 from scheduler.contender import Share
@@ -41,59 +42,59 @@ def shares(
     least_a, watts = np.zeros(count), np.zeros(count)
     np.maximum.at(least_a, kinds.of_evse[asking], low_a[asking])
     np.maximum.at(watts, kinds.of_evse[asking], volts[asking])
-    share_a = _shared(panel, room_a, most_a)
+    rows = np.flatnonzero(kinds.matrix @ most_a > room_a)
+    gain = kinds.conductors.astype(np.float64)
+    program = LinearProgram(kinds.matrix[rows], room_a[rows], gain, np.zeros(count), most_a)
+    share_a = _shared(panel, room_a, most_a, program)
     seats = np.minimum(members, np.floor(share_a / np.maximum(least_a, _ROUNDING) + _ROUNDING)).astype(np.int64)
-    seats = _with_extra(kinds, room_a, seats, members, least_a, most_a)
+    wanting = [kind for kind in np.argsort(-members, kind="stable").tolist() if seats[kind] < members[kind]]
+    low_a = np.minimum(seats * least_a, most_a)
+    for kind in _extra(wanting[:_TRIES], low_a, least_a, most_a, _Rows(kinds.matrix[rows], room_a[rows], program)):
+        seats[kind] += 1
     return {
         kind_name(kind): Share(float(share_a[kind] * watts[kind]), int(seats[kind]))
         for kind in np.flatnonzero(members).tolist()
     }
 
 
-def _shared(panel: Panel, room_a: Vector, most_a: Vector) -> Vector:
+def _shared(panel: Panel, room_a: Vector, most_a: Vector, program: LinearProgram) -> Vector:
     """Per kind, A: the fairest of the largest total; where it leaves a kind too little, plain progressive filling."""
-    bounds = Bounds(np.zeros(len(most_a)), most_a, most_a)
-    row, kind = np.nonzero(panel.kinds.matrix)
-    fair_a = fill(Entries(row, kind, panel.kinds.matrix[row, kind]), room_a, bounds).current_a
-    whole = Panel(
-        tuple(EvseId(kind_name(number)) for number in range(len(most_a))),
-        panel.rows,
-        panel.kinds.matrix,
-        panel.usable_a,
-        panel.kinds.conductors,
-    )
-    most = fairest_of_largest_total(whole, Asked(bounds.low_a, most_a, most_a, most_a > 0.0, room_a))
+    none = np.zeros(len(most_a))
+    fair_a = fill(panel.of_kinds.entries, room_a, Bounds(none, most_a, most_a)).current_a
+    largest = program.solve()
+    if largest is None or panel.kinds.conductors @ fair_a >= largest.value - _COSTS_A:
+        return fair_a
+    most = fairest_of_largest_total(panel.of_kinds, Asked(none, most_a, most_a, most_a > 0.0, room_a))
     if isinstance(most, Infeasible) or (most.current_a < _KEPT * fair_a).any():
         return fair_a
     return most.current_a
 
 
-def _with_extra(
-    kinds: Kinds, room_a: Vector, seats: np.ndarray, members: Vector, least_a: Vector, most_a: Vector
-) -> np.ndarray:
-    """One seat more for the kinds, most members first, where the largest total stays what it is."""
-    rows = np.flatnonzero(kinds.matrix @ most_a > room_a)
-    wanting = [kind for kind in np.argsort(-members, kind="stable").tolist() if seats[kind] < members[kind]]
-    if not rows.size or not wanting:
-        return seats
-    seats = seats.copy()
-    low_a = np.minimum(seats * least_a, most_a)
-    gain = kinds.conductors.astype(np.float64)
-    program = LinearProgram(kinds.matrix[rows], room_a[rows], gain, low_a, most_a)
-    before = program.solve()
-    if before is None:
-        return seats
-    for kind in wanting[:_TRIES]:
+@dataclass(frozen=True)
+class _Rows:
+    """The rows that can fill, over kinds, and the program of the largest total on them."""
+
+    matrix: Vector
+    room_a: Vector
+    program: LinearProgram
+
+
+def _extra(wanting: Sequence[int], low_a: Vector, least_a: Vector, most_a: Vector, rows: _Rows) -> list[int]:
+    """The kinds that can have one seat more while the largest total stays what it is beside the seats `low_a`."""
+    rows.program.bound_columns(low_a, most_a)
+    before = rows.program.solve() if wanting else None
+    found: list[int] = []
+    for kind in wanting if before is not None else ():
         more_a = low_a.copy()
-        more_a[kind] = min(most_a[kind], (seats[kind] + 1) * least_a[kind])
-        if (kinds.matrix[rows] @ more_a > room_a[rows]).any():
+        more_a[kind] = min(most_a[kind], low_a[kind] + least_a[kind])
+        if (rows.matrix @ more_a > rows.room_a).any():
             continue
-        program.bound_columns(more_a, most_a)
-        after = program.solve()
-        if after is not None and after.value >= before.value - _COSTS_A:
+        rows.program.bound_columns(more_a, most_a)
+        after = rows.program.solve()
+        if after is not None and before is not None and after.value >= before.value - _COSTS_A:
             low_a = more_a
-            seats[kind] += 1
-    return seats
+            found.append(kind)
+    return found
 
 
 def paces(pace: Mapping[EvseId, float], names: tuple[EvseId, ...]) -> Vector:

@@ -149,7 +149,7 @@ class Situation:
     def hold_capacity_a(self) -> Vector:
         """Per row: what the EVSEs that can be commanded may draw together."""
         room = capacity(self.panel, self.layout.site, self.hold_base_a, self.limits_a)
-        return room - self.panel.matrix @ self.held_a
+        return room - self.panel.load_a(self.held_a)
 
     @cached_property
     def rise_room_a(self) -> Vector:
@@ -159,7 +159,7 @@ class Situation:
     @cached_property
     def rise_capacity_a(self) -> Vector:
         """Per row, as `hold_capacity_a`, with the base load by which limits may rise."""
-        return np.minimum(self.rise_room_a - self.panel.matrix @ self.held_a, self.hold_capacity_a)
+        return np.minimum(self.rise_room_a - self.panel.load_a(self.held_a), self.hold_capacity_a)
 
     @cached_property
     def fresh(self) -> Mask:

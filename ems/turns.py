@@ -90,9 +90,13 @@ def _contended_rows(situation: Situation, wanted_a: Vector) -> npt.NDArray[np.in
 def _circuits(situation: Situation, rows: npt.NDArray[np.int64]) -> list[frozenset[str]]:
     """Per EVSE the contended phases of feeders on its path."""
     found: list[set[str]] = [set() for _ in situation.views]
+    loaded: dict[str, Mask] = {}
     for row in rows.tolist():
         name = f"{situation.panel.rows[row].feeder}/{situation.panel.rows[row].phase}"
-        for column in np.flatnonzero(situation.panel.matrix[row] > 0.0).tolist():
+        loads = situation.panel.matrix[row] > 0.0
+        loaded[name] = loads if name not in loaded else loaded[name] | loads
+    for name, loads in loaded.items():
+        for column in np.flatnonzero(loads).tolist():
             found[column].add(name)
     for column in np.flatnonzero(newcomers(situation) & ~situation.fresh).tolist():
         found[column].add(f"stale/{situation.panel.evses[column]}")  # it does not fit, whoever else asks

@@ -10,6 +10,10 @@ import cmath
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
 
 from domain.ids import EvseId, FeederId
 from domain.site import PHASES, Evse, Feeder, Phase, Site
@@ -17,6 +21,9 @@ from domain.site import PHASES, Evse, Feeder, Phase, Site
 Phasors = Mapping[Phase, complex]
 
 TURNS = (+1, -1)
+
+BASE_ANGLES = (0.0, math.acos(0.95))
+"""The base load's power factor is only known to be within 1 and 0.95 lagging: the two ends, in radians."""
 
 _NOTHING = 1e-12
 
@@ -51,6 +58,27 @@ class LoadedLine:
     rays: tuple[tuple[complex, tuple[tuple[EvseId, float], ...]], ...]
     sides: tuple[tuple[int, ...], ...]
 
+    @cached_property
+    def _seen(self) -> npt.NDArray[np.float64]:
+        """Per angle of `BASE_ANGLES` four rows: least and largest real part, least and largest imaginary part.
+
+        Columns: the lowest draw of every pull, then the highest.
+        """
+        rows = []
+        for angle in BASE_ANGLES:
+            phasors = np.array([pull.phasor for pull in self.pulls]) * _turned(math.degrees(angle))
+            for part in (phasors.real, phasors.imag):
+                rising, falling = np.maximum(part, 0.0), np.minimum(part, 0.0)
+                rows += [np.concatenate([rising, falling]), np.concatenate([falling, rising])]
+        return np.array(rows)
+
+    def bounds_a(self, low_a: Sequence[float], high_a: Sequence[float]) -> list[list[float]]:
+        """Per angle of `BASE_ANGLES` [least real, largest real, least imaginary, largest imaginary] of the sum, A.
+
+        Of all pulls between `low_a` and `high_a`, seen from a base load that lags by that angle.
+        """
+        return np.dot(self._seen, [*low_a, *high_a]).reshape(len(BASE_ANGLES), 4).tolist()  # type: ignore[no-any-return]
+
     def current_a(self, draw_a: Mapping[EvseId, float], *, phasor: bool) -> float:
         """The largest current on the line if every EVSE draws anything from 0 to `draw_a` (absent: nothing), A."""
         if not phasor:
@@ -65,6 +93,27 @@ class Wiring:
 
     site: Site
     lines: tuple[tuple[LoadedLine, ...], ...]
+
+    @cached_property
+    def at(self) -> Mapping[tuple[FeederId, Phase], tuple[LoadedLine, ...]]:
+        """The lines of each feeder's phases (groups left out), once per vector group."""
+        found: dict[tuple[FeederId, Phase], tuple[LoadedLine, ...]] = {}
+        for turn in self.lines:
+            for line in turn:
+                if not line.group:
+                    place = (line.feeder, line.phase)
+                    found[place] = (*found.get(place, ()), line)
+        return found
+
+    @cached_property
+    def below(self) -> Mapping[FeederId, tuple[Evse, ...]]:
+        """Every EVSE that is supplied through a feeder."""
+        return {feeder.id: self.site.evses_below(feeder.id) for feeder in self.site.feeders}
+
+    @cached_property
+    def leaves_first(self) -> tuple[Feeder, ...]:
+        """Feeders, those furthest from the root first."""
+        return tuple(sorted(self.site.feeders, key=lambda feeder: -sum(1 for _ in self.site.path(feeder.id))))
 
 
 def compile_wiring(site: Site) -> Wiring:
