@@ -122,6 +122,7 @@ def _proxy(
             outside.new_id,
             transactions=controller.picture.transactions(charger.id),
             line_to_line_v=line_to_line_v,
+            csms_profiles=controller.picture.live.csms_profiles(charger.id, version),
         )
         known = controller.picture.live.quirks
         return AttentiveDesk(inner, charger, version, outside.new_id, known, line_to_line_v)
