@@ -57,7 +57,8 @@ class LiveState:
         self._limits = {limit.id: limit for limit in restored.limits}
         self._alarms = dict(restored.alarms)
         self._salt = restored.salt
-        self.quirks = QuirkBook(site, restored.charger_quirks, restored.model_quirks)
+        budgets = {charger.id: charger.profile_writes_per_day for charger in site.chargers}
+        self.quirks = QuirkBook(budgets, restored.charger_quirks, restored.model_quirks)
         self._csms_profiles = dict(restored.csms_profiles)
         self._heard = Hearing(site, restored)
         self._unwritten: list[Record] = []

@@ -10,7 +10,6 @@ from domain.errors import HeadroomError
 from domain.events import QuirksLearned
 from domain.ids import ChargerId
 from domain.quirks import UNKNOWN, Model, Quirks
-from domain.site import Site
 
 _OWN = ("proven", "obeys", "sample_interval_s", "measurands", "probed_at")
 """What one charger shows of itself and not of its model: not inherited."""
@@ -43,15 +42,21 @@ class ModelQuirks:
 
 
 class QuirkBook:
-    """One site's (a `domain.quirks.KnownQuirks`). What changes returns the records to be stored.
+    """The record of some chargers (a `domain.quirks.KnownQuirks`). What changes returns the records to be stored.
 
     A person's word stands above what was learnt, the charger's own above its model's; the site file's write budget
     stands between. The models are shared by all sites of a database: each site reads them when it starts.
     """
 
-    def __init__(self, site: Site, chargers: Iterable[ChargerQuirks] = (), models: Iterable[ModelQuirks] = ()) -> None:
-        self._budgets = {charger.id: charger.profile_writes_per_day for charger in site.chargers}
-        self.chargers = {charger.id: ChargerQuirks(charger.id) for charger in site.chargers}
+    def __init__(
+        self,
+        budgets: Mapping[ChargerId, int | None],
+        chargers: Iterable[ChargerQuirks] = (),
+        models: Iterable[ModelQuirks] = (),
+    ) -> None:
+        """`budgets`: the chargers that there are, and the profile writes a day that the site file allows them."""
+        self._budgets = budgets
+        self.chargers = {charger: ChargerQuirks(charger) for charger in budgets}
         self.chargers.update({one.charger: one for one in chargers if one.charger in self.chargers})
         self.models = {one.model: one for one in models}
         self._effective: dict[ChargerId, Quirks] = {}

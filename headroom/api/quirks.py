@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from domain.ids import ChargerId, SiteId
 from domain.quirks import Model
 from headroom.api.models import Page
+from headroom.api.paging import Cursor, Limit, cut
 from headroom.api.problems import ApiError
 from headroom.control_loop import SiteController
 from headroom.quirk_report import as_csv, as_markdown, charger_document
@@ -53,10 +54,11 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(tags=["chargers"])
 
     @routes.get("/sites/{site}/quirks")
-    async def all_of_site(site: SiteId) -> Page[QuirksDocument]:
-        """The record of every charger of a site."""
+    async def all_of_site(site: SiteId, limit: Limit = 500, cursor: Cursor = None) -> Page[QuirksDocument]:
+        """The record of every charger of a site, in the order of the site file."""
         controller = service.controller(site)
-        return Page(items=[_document(service, controller, one.id) for one in controller.site.chargers], next=None)
+        ids, following = cut([one.id for one in controller.site.chargers], limit, cursor)
+        return Page(items=[_document(service, controller, ChargerId(one)) for one in ids], next=following)
 
     @routes.get("/sites/{site}/quirks.csv", response_class=Response)
     async def as_table(site: SiteId) -> Response:

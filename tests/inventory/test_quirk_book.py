@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from inventory_world import after, site
+from inventory_world import after
 
 from domain.events import QuirksLearned
 from domain.ids import ChargerId
@@ -22,7 +22,7 @@ def shown(charger: ChargerId, model: Model | None = TERRA, **quirks: Any) -> Qui
 
 
 def test_a_second_charger_of_the_model_begins_with_what_the_first_showed_and_nothing_that_is_its_own() -> None:
-    book = QuirkBook(site())
+    book = QuirkBook({CP1: None, CP2: None})
     book.learn(shown(CP1, mode="tx", level=7, proven=("tx",), obeys=False, probed_at=after(0), rate_units=("W",)))
     assert book.as_model(CP2, TERRA) == Quirks(mode="tx", level=7, rate_units=("W",))
     assert book.as_model(CP2, replace(TERRA, firmware="1.9")) == UNKNOWN
@@ -31,7 +31,7 @@ def test_a_second_charger_of_the_model_begins_with_what_the_first_showed_and_not
 
 
 def test_what_a_charger_shows_itself_stands_above_its_model() -> None:
-    book = QuirkBook(site())
+    book = QuirkBook({CP1: None, CP2: None})
     book.learn(shown(CP1, level=7, max_periods=24))
     book.learn(shown(CP2, level=1))
     assert (book.of_charger(CP2).level, book.of_charger(CP2).max_periods) == (1, 24)
@@ -39,7 +39,7 @@ def test_what_a_charger_shows_itself_stands_above_its_model() -> None:
 
 
 def test_a_persons_word_stands_above_everything_and_can_be_taken_back() -> None:
-    book = QuirkBook(site())
+    book = QuirkBook({CP1: None, CP2: None})
     book.learn(shown(CP1, after_zero="resumes", level=7))
     book.edit_model(TERRA, {"after_zero": "stays_paused", "write_budget_per_day": 25})
     book.edit_charger(CP1, {"level": 3})
@@ -52,8 +52,7 @@ def test_a_persons_word_stands_above_everything_and_can_be_taken_back() -> None:
 
 
 def test_the_site_files_write_budget_stands_above_what_was_learnt_and_below_a_persons_word() -> None:
-    chargers = tuple(replace(charger, profile_writes_per_day=10) for charger in site().chargers)
-    book = QuirkBook(replace(site(), chargers=chargers))
+    book = QuirkBook({CP1: 10})
     book.learn(shown(CP1, write_budget_per_day=99))
     assert book.of_charger(CP1).write_budget_per_day == 10
     book.edit_charger(CP1, {"write_budget_per_day": 4})
@@ -61,7 +60,7 @@ def test_the_site_files_write_budget_stands_above_what_was_learnt_and_below_a_pe
 
 
 def test_the_answer_is_the_same_object_until_something_changes() -> None:
-    book = QuirkBook(site())
+    book = QuirkBook({CP1: None, CP2: None})
     before = book.of_charger(CP1)
     assert book.learn(shown(CP1, level=7))
     known = book.of_charger(CP1)
@@ -92,7 +91,7 @@ def test_what_cannot_be_true_is_refused_with_what_may_be(edits: dict[str, Any], 
 
 @given(st.sampled_from(FIELDS), st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text(), max_size=3))
 def test_what_is_taken_always_gives_a_record(name: str, value: object) -> None:
-    book = QuirkBook(site())
+    book = QuirkBook({CP1: None, CP2: None})
     try:
         book.edit_charger(CP1, {name: value})
     except QuirkError:
