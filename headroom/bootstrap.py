@@ -21,8 +21,10 @@ from inventory.live import LiveState
 from inventory.records import RestoredState
 from inventory.repository import load_state, save_site
 from inventory.store import Store
+from proxy.entrance import Visitor
 from proxy.network import Network
 from proxy.protocol.attentive import AttentiveDesk
+from proxy.protocol.cut_off import CutOffGuard
 from proxy.protocol.desk import ChargerDesk
 from proxy.protocol.desks import Desk
 from proxy.server import ChargerPlace, ProxyServer
@@ -99,6 +101,8 @@ def _proxy(
 ) -> ProxyServer:
     """The proxy; it asks the controllers, which come later, where a charger belongs and what is known of it."""
 
+    guards: dict[ChargerId, CutOffGuard] = {}
+
     def controller_of(charger: ChargerId) -> SiteController | None:
         known = (one for one in controllers.values() if any(listed.id == charger for listed in one.site.chargers))
         return next(known, None)
@@ -109,7 +113,13 @@ def _proxy(
             return None
         site = controller.site
         gate = outside.gates.get(site.id)
-        found = gate.place(charger) if gate is not None else ungated_place(site, charger)
+        found = ungated_place(site, charger)
+        if gate is not None:
+
+            def let_in(visitor: Visitor) -> None:
+                guards[charger].leg = gate.leg(charger, visitor.profile)
+
+            found = replace(gate.place(charger), let_in=let_in)
         return found if messages is None else replace(found, recorder=messages.recorder(site, charger))
 
     def desk(charger: Charger, version: OcppVersion) -> Desk:
@@ -124,6 +134,7 @@ def _proxy(
             line_to_line_v=line_to_line_v,
             csms_profiles=controller.picture.live.csms_profiles(charger.id, version),
         )
+        guards[charger.id] = inner.guard
         known = controller.picture.live.quirks
         return AttentiveDesk(inner, charger, version, outside.new_id, known, line_to_line_v)
 
