@@ -207,8 +207,12 @@ def _unpacked(horizon_h: int, described: Mapping[str, Any], arrays: Arrays) -> H
         reference=described["reference"],
         checked=Checked(arrays["checked/errors"], arrays["checked/hours"]),
         epochs=described["epochs"],
-        trees=Trees(**described["trees"], **_below("trees/", arrays)) if described["trees"] is not None else None,
+        trees=_trees(described["trees"], _below("trees/", arrays)),
     )
+
+
+def _trees(described: Mapping[str, Any] | None, arrays: Arrays) -> Trees | None:
+    return None if described is None else Trees(base=described["base"], depth=described["depth"], **arrays)
 
 
 def _skip(kind: Mapping[str, Any], arrays: Arrays) -> Skip:

@@ -24,6 +24,7 @@ from forecasting.linear import RecursiveRidge, Ridge, Standard, best_penalty, fi
 from forecasting.network import Encoder, Floats, Network, encoder_of
 from forecasting.series import WEEK_H, HourlySeries, Mask, Matrix, Vector, Whole
 from forecasting.training import Progress, Recipe, for_thesis, train
+from forecasting.training import Trained as Fitted
 from forecasting.trees import Trees, fit_trees
 
 HALF_LIVES_D: tuple[float | None, ...] = (180.0, None)
@@ -203,8 +204,11 @@ def fit(
     preset: Preset = "default",
     recipe: Recipe | None = None,
     progress: Progress | None = None,
+    network: bool = True,
 ) -> HorizonModel:
     """Train one horizon on the whole of `series` (cut it with `until` first to keep hours back).
+
+    Without `network` all but the network is fitted, which needs no torch: it stays silent (default preset only).
 
     Raises:
         TooShortError: fewer than `LEAST_ROWS` hours to learn from.
@@ -219,7 +223,7 @@ def fit(
         raise TooShortError(series.name, len(origins))
     fitted, checked = tuning_rows(series, origins)
     work = _Work(series, horizon_h, features, values, bends, origins, fitted, checked, progress)
-    return _fit_thesis(work, for_thesis(recipe)) if preset == "thesis" else _fit_default(work, recipe)
+    return _fit_thesis(work, for_thesis(recipe)) if preset == "thesis" else _fit_default(work, recipe, network)
 
 
 @dataclass(frozen=True)
@@ -242,7 +246,7 @@ class _Work:
         return Checked(self.values[self.checked] - np.maximum(0.0, forecast), hours)
 
 
-def _fit_default(work: _Work, recipe: Recipe) -> HorizonModel:
+def _fit_default(work: _Work, recipe: Recipe, network: bool) -> HorizonModel:
     rows, values = work.rows(work.fitted)
     checked_rows, truth = work.rows(work.checked)
     whole = members(work.features.names)["whole"]
@@ -252,25 +256,16 @@ def _fit_default(work: _Work, recipe: Recipe) -> HorizonModel:
     line = first.predict(checked_rows[:, whole])
     left, left_checked = values - first.predict(rows[:, whole]), truth - line
     scale = max(float(left.std()), 1e-9)
-    newest = slice(-NEWEST_ROWS, None)
-    judge = encoder.apply(checked_rows)
-    trial = train(
-        encoder.apply(rows[newest]),
-        left[newest] / scale,
-        recipe,
-        checked=(judge, left_checked / scale),
-        progress=work.progress,
-    )
-    tried = scale * trial.network.apply_in_chunks(judge)
+    corrected = _Corrected(encoder, scale, recipe, work.progress)
+    trial = corrected.tried(rows, left, checked_rows, left_checked) if network else corrected.silent()
+    tried = scale * trial.network.apply_in_chunks(encoder.apply(checked_rows))
     share = _share(tried, left_checked)
     every_row, every_value = work.rows(work.origins)
     rest = every_value - fit_ridge(every_row[:, whole], every_value, penalty).predict(every_row[:, whole])
-    final = train(
-        encoder.apply(every_row[newest]), rest[newest] / scale, recipe, epochs=trial.epochs, progress=work.progress
-    )
+    final = corrected.trained(every_row, rest, trial.epochs) if network else trial
     trees, said = _trees(work) if knows_seasons(work.series) else (None, None)
     forecast = line + share * tried
-    usual = float(np.mean((scale * final.network.apply_in_chunks(encoder.apply(every_row[newest]))) ** 2))
+    usual = float(np.mean((scale * final.network.apply_in_chunks(encoder.apply(every_row[-NEWEST_ROWS:]))) ** 2))
     return HorizonModel(
         horizon_h=work.horizon_h,
         preset="default",
@@ -287,6 +282,34 @@ def _fit_default(work: _Work, recipe: Recipe) -> HorizonModel:
         epochs=trial.epochs,
         trees=trees,
     )
+
+
+@dataclass(frozen=True)
+class _Corrected:
+    """The network on what the linear part leaves over, on the newest rows."""
+
+    encoder: Encoder
+    scale: float
+    recipe: Recipe
+    progress: Progress | None
+
+    def tried(self, rows: Matrix, left: Vector, checked_rows: Matrix, left_checked: Vector) -> Fitted:
+        """Stopped by the checked rows."""
+        judge = self.encoder.apply(checked_rows), left_checked / self.scale
+        inputs, values = self._newest(rows, left)
+        return train(inputs, values, self.recipe, checked=judge, progress=self.progress)
+
+    def trained(self, rows: Matrix, left: Vector, epochs: int) -> Fitted:
+        """For as long as the trial was best."""
+        return train(*self._newest(rows, left), self.recipe, epochs=epochs, progress=self.progress)
+
+    def silent(self) -> Fitted:
+        """A network that corrects nothing."""
+        nothing = np.zeros((1, self.encoder.inputs, 1), dtype=np.float32)
+        return Fitted(Network((nothing,), (np.zeros((1, 1, 1), dtype=np.float32),)), 0, float("nan"))
+
+    def _newest(self, rows: Matrix, left: Vector) -> tuple[Floats, Vector]:
+        return self.encoder.apply(rows[-NEWEST_ROWS:]), left[-NEWEST_ROWS:] / self.scale
 
 
 def _trees(work: _Work) -> tuple[Trees, Vector]:
