@@ -47,6 +47,7 @@ def replay(
     headroom replay --log sessions.csv --log meters.csv --site building.yaml --out replay/
     """
     from headroom.replay.run import Wish, replay_files, write_replay
+    from headroom.replay.verdict import called
 
     wish = Wish(
         strategy=strategy,
@@ -72,7 +73,7 @@ def replay(
     else:
         for sentence in found.answer:
             out.print(sentence, markup=False)
-        table = Table("", "no control", found.story.run.strategy)
+        table = Table("", "no control", called(found.story.run.strategy))
         for row in found.rows:
             table.add_row(*row)
         out.print(table)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from matplotlib.dates import DateFormatter, date2num
+from matplotlib.dates import DateFormatter, HourLocator, date2num
 from matplotlib.figure import Figure
 
 from domain.site import PHASES
@@ -13,6 +13,7 @@ from headroom.figure_style import COLOURS, QUIET, legend, new_figure, tidy
 from headroom.replay.day_grid import Grid
 from headroom.replay.growth import Growth
 from headroom.replay.shadow import Shadow
+from headroom.replay.verdict import called
 
 UNCONTROLLED, CONTROLLED = COLOURS[1], COLOURS[0]
 
@@ -39,14 +40,20 @@ def worst_day(grid: Grid, free: Shadow, run: Shadow) -> tuple[Figure, str]:
     axis = figure.subplots()
     axis.fill_between(times, grid.base_a[line], step="post", color="#BBBBBB", linewidth=0, label="building without EVs")
     axis.step(times, free.total_a[line], where="post", color=UNCONTROLLED, linewidth=1.5, label="with EVs, no control")
-    axis.step(times, run.total_a[line], where="post", color=CONTROLLED, linewidth=1.8, label=f"with EVs, {run.name}")
+    axis.step(
+        times, run.total_a[line], where="post", color=CONTROLLED, linewidth=1.8, label=f"with EVs, {called(run.name)}"
+    )
     axis.axhline(site.rating_a, color="black", linewidth=1.2, label=f"breaker, {site.rating_a:.0f} A")
     axis.axhline(site.usable_a, color="black", linestyle="--", linewidth=1.2, label=f"limit, {site.usable_a:.0f} A")
     tidy(axis, "", "time of day", "A").set_ylim(0.0, 1.35 * max(site.rating_a, float(free.total_a[line].max())))
+    axis.xaxis.set_major_locator(HourLocator(byhour=range(0, 24, 3)))
     axis.xaxis.set_major_formatter(DateFormatter("%H:%M"))
+    axis.set_xlim(times[0], times[-1])
     legend(axis, columns=3, loc="upper left")
-    text = f"Panel {site.id}, phase {PHASES[phase]}, around the highest load without control "
-    f"({walls[peak - first]:%d %B %Y})"
+    text = (
+        f"Panel {site.id}, phase {PHASES[phase]}, around the highest load without control "
+        f"({walls[peak - first]:%d %B %Y})."
+    )
     return figure, text
 
 
@@ -59,14 +66,15 @@ def durations(grid: Grid, free: Shadow, run: Shadow) -> Figure:
     for name, total, colour, style in (
         ("building without EVs", grid.base_a, QUIET, ":"),
         ("with EVs, no control", free.total_a, UNCONTROLLED, "-"),
-        (f"with EVs, {run.name}", run.total_a, CONTROLLED, "-"),
+        (f"with EVs, {called(run.name)}", run.total_a, CONTROLLED, "-"),
     ):
         loading = 100.0 * np.sort((total / usable).max(axis=(1, 2)))[::-1]
         axis.plot(hours, loading, style, color=colour, linewidth=1.7, label=name)
     axis.axhline(100.0, color="black", linestyle="--", linewidth=1.2, label="limit")
     tidy(axis, "", "hours of the recording with at least this load", "load of the fullest line, % of its limit")
-    axis.set_ylim(bottom=0.0)
-    legend(axis, loc="upper right")
+    axis.set_ylim(0.0, 1.3 * axis.get_ylim()[1])
+    axis.set_xlim(0.0, hours[-1])
+    legend(axis, columns=2, loc="upper right")
     return figure
 
 
@@ -76,10 +84,10 @@ def drivers(run: Shadow) -> Figure:
     left, right = figure.subplots(1, 2)
     shares = [100.0 * one.share for one in run.served]
     left.hist(shares, bins=np.arange(0.0, 105.0, 5.0), color=CONTROLLED)
-    tidy(left, f"energy received, {run.name}", "% of what the car could have taken", "stays")
+    tidy(left, f"energy received, {called(run.name)}", "% of what the car could have taken", "stays")
     waits = [one.longest_wait_s / 60.0 for one in run.served]
     right.hist(waits, bins=20, range=(0.0, max(60.0, *waits) if waits else 60.0), color=CONTROLLED)
-    tidy(right, f"longest wait of each stay, {run.name}", "minutes without current", "stays")
+    tidy(right, f"longest wait of each stay, {called(run.name)}", "minutes without current", "stays")
     return figure
 
 
@@ -88,7 +96,7 @@ def growth_figure(evses: int, found: Sequence[Growth]) -> Figure:
     figure = new_figure(9.5, 0.9 + 0.6 * len(found))
     axis = figure.subplots()
     for place, one in enumerate(found):
-        name = "no control" if one.strategy == "none" else one.strategy
+        name = called(one.strategy)
         colour = UNCONTROLLED if one.strategy == "none" else CONTROLLED
         axis.barh(place, evses, color="#BBBBBB", height=0.6, label="in the recording" if place == 0 else None)
         axis.barh(place, one.fits, left=evses, color=colour, height=0.6)
@@ -98,9 +106,10 @@ def growth_figure(evses: int, found: Sequence[Growth]) -> Figure:
             else "already violated"
         )
         axis.text(evses + one.fits, place, f" {name}: {more}", va="center", fontsize=9)
+    axis.set_ylim(-0.6, len(found) + 0.1)
     tidy(axis, "", "EVSEs", "").set_yticks([])
     axis.set_xlim(0, 1.45 * (evses + max(one.fits for one in found)))
     axis.grid(visible=False)
     axis.spines["left"].set_visible(False)
-    legend(axis, loc="lower right")
+    legend(axis, loc="upper left")
     return figure

@@ -1,7 +1,7 @@
 """Lays a recording on a grid: what span, whose load under whose cars, and what has to be assumed."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -13,7 +13,7 @@ from headroom.replay.day_grid import Grid, cut, line_phasors
 from headroom.replay.drawing import uncontrolled_a
 from headroom.replay.recording import Amps, Reading, Recording, RecordingError, Stay
 from simulators.arrivals import replayed_arrivals
-from simulators.homes import UNSTATED_SHARE
+from simulators.homes import building_load
 
 _LONGEST, _BUSIEST = timedelta(days=35), timedelta(days=28)
 _WEEK, _YEAR = timedelta(weeks=1), timedelta(weeks=52)
@@ -127,10 +127,16 @@ def _base(
                 ev_a = _ev_line_a(recording, site, begins, step, count, stays, notes) if ev_a is None else ev_a
                 found[:, row] = np.maximum(0.0, found[:, row] - ev_a[:, row])
     if not by_feeder:
-        found[:] = _design(site)
         notes.append(
-            "the recording has no load: every metered feeder carries its design load (base_load_max_a) all the time"
+            "the recording has no load: twelve metered homes (Fontana, California) stand in for it, scaled to the "
+            "design "
+            "load of the site file (base_load_max_a; 40 % of usable where none is written)"
         )
+        homes = building_load(site)
+        for place in range(count if homes.homes else 0):
+            amps = homes.current_a(begins + (place + 0.5) * step)
+            for row, feeder in enumerate(site.feeders):
+                found[place, row] = [amps[feeder.id].get(phase, 0.0) for phase in PHASES]
         return found, notes
     for row in range(len(site.feeders) - 1, -1, -1):
         feeder = site.feeders[row]
@@ -187,16 +193,3 @@ def _ev_line_a(
         )
         drawn = uncontrolled_a(Grid(site, begins, step, np.zeros((count, len(site.feeders), 3)), tuple(stays), ()))
     return np.asarray(np.abs(np.einsum("fpe,te->tfp", line_phasors(site), drawn)))
-
-
-def _design(site: Site) -> Amps:
-    """[feeder, phase] the design load, 40 % of usable where none is written, 0 without a meter."""
-    found = np.zeros((len(site.feeders), len(PHASES)))
-    for row, feeder in enumerate(site.feeders):
-        if feeder.meter is None:
-            continue
-        stated: Mapping[object, float] | None = feeder.base_load_max_a  # type: ignore[assignment]
-        for place, phase in enumerate(PHASES):
-            if phase in feeder.phases:
-                found[row, place] = UNSTATED_SHARE * feeder.usable_a if stated is None else stated.get(phase, 0.0)
-    return found

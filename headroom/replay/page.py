@@ -9,7 +9,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from headroom.replay.growth import Growth
-from headroom.replay.verdict import ENOUGH, MOST_SHORT, Numbers
+from headroom.replay.verdict import ENOUGH, MOST_SHORT, Numbers, called
 
 _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;color:#1a1a1a;max-width:62rem;margin:2rem auto;padding:0 1rem;background:#fff}
@@ -93,11 +93,11 @@ def answer(story: Story) -> list[str]:
             f"{free.max_loading:.0%} of its rating."
         )
     if run.overload_minutes > 0.0:
-        said.append(f"Under {run.strategy} panels are overloaded for {_duration(run.overload_minutes)}.")
+        said.append(f"Under {called(run.strategy)} panels are overloaded for {_duration(run.overload_minutes)}.")
     else:
         part = 100.0 if run.possible_kwh <= 0 else 100.0 * run.energy_kwh / run.possible_kwh
         said.append(
-            f"Under {run.strategy} no panel is ever overloaded, and cars get {part:.0f} % of the energy that they "
+            f"Under {called(run.strategy)} no panel is ever overloaded, and cars get {part:.0f} % of the energy that they "
             "could have taken."
         )
     said += [growth_sentence(one) for one in story.growth]
@@ -110,7 +110,7 @@ def answer(story: Story) -> list[str]:
 
 def growth_sentence(one: Growth) -> str:
     """How many more fit under one strategy."""
-    name = "Without control" if one.strategy == "none" else f"Under {one.strategy}"
+    name = "Without control" if one.strategy == "none" else f"Under {called(one.strategy)}"
     if one.first == 0:
         return f"{name} the chargers of the recording are already too many: {one.why}."
     if one.first is None:
@@ -126,10 +126,10 @@ def _cards(story: Story) -> str:
     chosen = story.growth[-1]
     more = "0" if chosen.first == 0 else f"{chosen.fits}" + ("+" if chosen.first is None else "")
     cards = (
-        (more, f"more chargers fit beside the {story.evses} there, under {chosen.strategy}"),
+        (more, f"more chargers fit beside the {story.evses} there, under {called(chosen.strategy)}"),
         (str(story.free.breaker_trips), "breaker trips without control"),
-        (str(story.run.breaker_trips), f"breaker trips under {story.run.strategy}"),
-        (f"{story.run.longest_wait_minutes:.0f} min", f"longest wait of a car under {story.run.strategy}"),
+        (str(story.run.breaker_trips), f"breaker trips under {called(story.run.strategy)}"),
+        (f"{story.run.longest_wait_minutes:.0f} min", f"longest wait of a car under {called(story.run.strategy)}"),
     )
     parts = (f'<div class="card"><b>{escape(value)}</b><span>{escape(label)}</span></div>' for value, label in cards)
     return f'<div class="cards">{"".join(parts)}</div>'
@@ -157,7 +157,7 @@ def rows(story: Story) -> list[tuple[str, str, str]]:
 
 
 def _table(story: Story) -> str:
-    head = f'<tr><th></th><th class="n">no control</th><th class="n">{escape(story.run.strategy)}</th></tr>'
+    head = f'<tr><th></th><th class="n">no control</th><th class="n">{escape(called(story.run.strategy))}</th></tr>'
     lines = (
         f'<tr><td>{escape(label)}</td><td class="n">{escape(a)}</td><td class="n">{escape(b)}</td></tr>'
         for label, a, b in rows(story)
@@ -190,7 +190,8 @@ def method(step_minutes: float, growth_span: str, strategy: str) -> list[str]:
         "Currents are added with their phase angles on every phase of every panel; the building's own load is added "
         "in the least favourable angle.",
         "Overload: more than the breaker's rating, or more than the part of it that may be used for continuous load. "
-        "Breakers heat up by the square of the current and trip at 1.13 times the rating held long, faster above.",
+        "Breakers heat up by the square of the current and trip at 1.13 times the rating held long, "
+        "faster above; after a trip the count goes on as if somebody had switched on again.",
         "More chargers: copies of the recorded ones, each with a recorded neighbour's cars some days later, are "
         f"added in {growth_span} until something goes wrong for the first time: "
         f"an overload, a trip, or more than {MOST_SHORT:.0%} of the stays ending with less than {ENOUGH:.0%} of the "

@@ -16,6 +16,11 @@ MOST_SHORT = 0.05
 """More short stays than this part are a violation of service."""
 
 
+def called(strategy: str) -> str:
+    """A controller's name for people."""
+    return "no control" if strategy == "none" else f"Headroom ({strategy})"
+
+
 @dataclass(frozen=True)
 class Numbers:
     """What the report says of a run; minutes are of the recording's time."""
