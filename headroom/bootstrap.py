@@ -100,7 +100,6 @@ def _proxy(
     outside: Outside, bus: Bus, controllers: Mapping[SiteId, SiteController], messages: MessageLog | None
 ) -> ProxyServer:
     """The proxy; it asks the controllers, which come later, where a charger belongs and what is known of it."""
-
     guards: dict[ChargerId, CutOffGuard] = {}
 
     def controller_of(charger: ChargerId) -> SiteController | None:

@@ -26,6 +26,7 @@ REQUIRED: Mapping[tuple[str, str], Permission] = {
     ("GET", f"{_V1}/sites/{{site}}/quirks"): _P.READ,
     ("GET", f"{_V1}/sites/{{site}}/quirks.csv"): _P.READ,
     ("GET", f"{_V1}/sites/{{site}}/quirks.md"): _P.READ,
+    ("GET", f"{_V1}/chargers/{{charger}}/messages"): _P.OPERATE,
     ("GET", f"{_V1}/chargers/{{charger}}/quirks"): _P.READ,
     ("PUT", f"{_V1}/chargers/{{charger}}/quirks"): _P.OPERATE,
     ("PUT", f"{_V1}/chargers/{{charger}}/quirks/model"): _P.ADMIN,
