@@ -32,6 +32,11 @@ ADVICE: Mapping[str, tuple[str, str]] = {
         "a charger rejects charging profiles",
         "see the charger's smart charging settings; it counts at what it may draw until it accepts",
     ),
+    "stays_paused": (
+        "a car may draw current again after a pause at 0 A, and neither that nor one wake-up brought it back although "
+        "it does not refuse by itself",
+        "unplug the car and plug it in again; the charger is remembered (`after_zero: stays_paused` in its quirks)",
+    ),
     "failsafe_unproven": (
         "the site accepted fall-backs that no test has shown",
         "commission the chargers and set `failsafe_proven`",

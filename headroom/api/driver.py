@@ -58,7 +58,6 @@ def router(service: Service) -> APIRouter:
     @routes.patch("/driver/{link}")
     async def wish(link: str, body: DriverWishes, request: Request) -> DriverDocument:
         """Say when the car leaves and how much it is to get."""
-        request.state.audited_path = "/api/v1/driver/[redacted]"
         evse = await valid(link)
         controller = service.controller_of_evse(evse)
         request.state.site = controller.site.id

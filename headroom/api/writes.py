@@ -15,7 +15,7 @@ from domain.errors import StorageError
 from domain.ports import Clock
 from headroom.access.roles import Caller
 from headroom.api.entry import Entry
-from headroom.api.permissions import UNAUDITED, WITHOUT_KEYS
+from headroom.api.permissions import UNAUDITED, WITHOUT_KEYS, Match
 from headroom.api.problems import ApiError
 from inventory import access
 from inventory.access import AuditRow, KeptAnswer
@@ -87,6 +87,7 @@ class Writes:
     async def _note(self, scope: Scope, body: bytes, status: int) -> None:
         """Durable before the write is answered; where the database does not take it, the log does."""
         entry: Entry = scope["state"]["entry"]
+        assert entry.match is not None
         caller: Caller = scope["state"].get("acting", entry.caller)
         row = AuditRow(
             id=self._new_id(),
@@ -97,8 +98,8 @@ class Writes:
             via=caller.via,
             client=entry.client[:255],
             method=scope["method"],
-            path=scope["state"].get("audited_path", scope["path"]),
-            site_id=scope["state"].get("site", entry.match.params.get("site") if entry.match else None),
+            path=_without_link(scope["path"], entry.match),
+            site_id=scope["state"].get("site", entry.match.params.get("site")),
             status=status,
             body=auditable(body),
         )
@@ -169,6 +170,12 @@ def auditable(body: bytes) -> Any:
     except ValueError:
         return {"bytes": len(body)}
     return _without_secrets(found)
+
+
+def _without_link(path: str, match: Match) -> str:
+    """A driver's link is a secret of its own."""
+    link = match.params.get("link")
+    return path if link is None else path.removesuffix(link) + "[redacted]"
 
 
 def _without_secrets(value: Any) -> Any:

@@ -72,8 +72,9 @@ class House:
             self.service.bus.publish(FeederMetered(now, reading))
 
     async def decided(self) -> None:
-        """Return after the next decision."""
+        """Decide, and return after it."""
         before = self.controller.statistics.decisions
+        self.controller.trigger("test")
         async with asyncio.timeout(10):
             while self.controller.statistics.decisions == before:
                 await asyncio.sleep(0.02)
