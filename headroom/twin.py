@@ -8,6 +8,7 @@ from domain.ids import ChargerId, EvseId
 from domain.metering import MeterReading
 from domain.ports import Clock
 from domain.site import Site
+from proxy.protocol.policy import INTERCEPTED
 from simulators.arrivals import Arrival
 from simulators.charge_point import SimulatedChargePoint
 from simulators.csms import SimulatedCsms
@@ -42,7 +43,7 @@ class Twin:
 
     def __init__(self, site: Site, around: Surroundings, *, csms: tuple[str, int]) -> None:
         self.site = site
-        self.judge = FrameJudge()
+        self.judge = FrameJudge(INTERCEPTED)
         self.csms = SimulatedCsms(
             around.network, around.clock, host=csms[0], port=csms[1], judge=self.judge, validate=around.validate
         )

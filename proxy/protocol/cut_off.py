@@ -33,11 +33,13 @@ _PLACE_KEY: Final = re.compile(
 _OTHER_PLACE: Final = re.compile(
     r"firmware|update|diagnos|log|ftp|ntp|time|ocsp|display|meter|image|payment|qr|dns|mail|proxy", re.IGNORECASE
 )
+_SMART_CHARGING: Final = re.compile(r"smart.?charging[\w.\- ]*(enabled?|available|active)$", re.IGNORECASE)
 _IDENTITY_KEYS: Final = frozenset({"chargepointid", "chargepointidentity", "chargeboxid", "chargeboxidentity"})
 
 _PAST: Final = "it would make the charger dial past the proxy"
 _OTHER_WAY: Final = "the charger would connect in another way than it is let in here"
 _KEY: Final = "its key is checked against the site file: change it there first"
+_LIFTS: Final = "it would lift the building's limits"
 _NOBODY: Final = "nobody of the new identity is known here"
 
 
@@ -173,6 +175,8 @@ class CutOffGuard:
             why = _PAST
         elif key.lower() in _IDENTITY_KEYS:
             why = _NOBODY
+        elif _lifts_limits(key, value):
+            why = _LIFTS
         return None if why is None else Refusal("ChangeConfiguration", key[:50], why)
 
     def _delete(self, payload: Json) -> Refusal | None:
@@ -213,6 +217,8 @@ class CutOffGuard:
             why = _PAST
         elif (component, variable) == ("securityctrlr", "identity"):
             why = _NOBODY
+        elif component == "smartchargingctrlr" and _lifts_limits(f"SmartCharging.{variable}", value):
+            why = _LIFTS
         elif (component, variable) == ("securityctrlr", "securityprofile") and value.strip() != str(self.leg.profile):
             why = _OTHER_WAY
         return why
@@ -233,6 +239,13 @@ def _names_a_place(key: str, value: str) -> bool:
     if _WEBSOCKET_URL.match(value):
         return True
     return _PLACE_KEY.search(key) is not None and _OTHER_PLACE.search(key) is None
+
+
+def _lifts_limits(key: str, value: str) -> bool:
+    """Whether a setting switches smart charging off, or off without a link, where our fall-back has to hold."""
+    if key.lower().endswith("ignoredprofilepurposesoffline"):
+        return bool(value.strip())
+    return _SMART_CHARGING.search(key) is not None and value.strip().lower() in ("false", "0", "off", "no")
 
 
 def _names(entry: Json) -> tuple[str, str]:

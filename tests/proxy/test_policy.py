@@ -10,7 +10,9 @@ from ocpp.v201.enums import Action as Action201
 from domain.ids import ChargerId, EvseId, FeederId
 from domain.site import PHASES, Charger, Evse
 from proxy.protocol.charger_clock import ChargerClock
-from proxy.protocol.policy import POLICY, Treatment, rule
+from proxy.protocol.desk import ChargerDesk
+from proxy.protocol.exchange import Side
+from proxy.protocol.policy import INTERCEPTED, POLICY, Treatment, rule
 from proxy.protocol.transactions import Transactions
 from proxy.protocol.translate16 import Translator16
 from proxy.protocol.translate201 import Translator201
@@ -31,6 +33,16 @@ def test_what_is_read_is_listed(version, translator):
     reads = translator(CHARGER, 208.0, Transactions(), ChargerClock(), Counter())
     for action in {*reads.at_call, *reads.at_exchange}:
         assert rule(version, action).treatment is Treatment.OBSERVE
+
+
+@pytest.mark.parametrize("version", POLICY)
+def test_what_is_intercepted_is_listed_and_nothing_else(version):
+    desk = ChargerDesk(CHARGER, version, lambda: "t")
+    listed = {action for action, row in POLICY[version].items() if row.treatment is Treatment.INTERCEPT}
+    assert listed <= INTERCEPTED
+    asked = {action for action in POLICY[version] if any(desk.intercepts(side, action) for side in Side)}
+    assert asked == listed
+    assert not any(desk.intercepts(side, "VendorThing") for side in Side)
 
 
 @pytest.mark.parametrize("version", POLICY)
