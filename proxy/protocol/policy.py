@@ -48,7 +48,7 @@ _STATUS: Final = _observe("the state of each connector")
 _METER: Final = _observe("what each EVSE draws")
 _SET: Final = _intercept(
     "passes once ours respect it, so that a lowering never is a moment of more; one that would stand above ours, or "
-    "has an id of ours, is kept here and Accepted once ours respect it; one that nothing could limit any more is Rejected"
+    "has an id of ours, is kept here and Accepted once ours respect it; one that nothing could limit is Rejected"
 )
 _CLEAR: Final = _intercept("clears what the CSMS set and none of ours: by criteria it becomes several clears")
 _START: Final = _intercept(
