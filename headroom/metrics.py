@@ -39,6 +39,7 @@ _PROXY_COUNTS = (
     "dropped",
     "desk_errors",
 )
+_DOOR = ("failed_proof", "not_allowed", "held_up", "overtaken", "sent_back", "throttled")
 _DOOR_COUNTS = ("connected", "replaced", "unknown_identity", "no_common_version", "refused_by_csms", "csms_unreachable")
 
 
@@ -85,6 +86,17 @@ def _proxy(service: Service) -> Iterator[Metric]:
         "headroom_relay_events", "What the relay met, by kind (proxy.settings.Counters).", counters, _PROXY_COUNTS
     )
     yield _kinds("headroom_handshakes", "How chargers' handshakes went, by kind.", counters, _DOOR_COUNTS)
+    yield _kinds(
+        "headroom_door", "Chargers held up at the door, by why (proxy.door).", service.proxy.door.counters, _DOOR
+    )
+    waiting = GaugeMetricFamily("headroom_door_waiting", "Chargers that wait for their turn to connect.")
+    waiting.add_metric([], service.proxy.door.waiting)
+    yield waiting
+    if service.messages is not None:
+        logged = CounterMetricFamily("headroom_messages", "Messages for the OCPP message log.", labels=["result"])
+        for result in ("written", "dropped"):
+            logged.add_metric([result], getattr(service.messages.counts, result))
+        yield logged
     relay = counters.relay_latency
     total = list(accumulate(relay.counts))
     buckets = [*((str(bound), count) for bound, count in zip(relay.BOUNDS_S, total, strict=False)), ("+Inf", total[-1])]

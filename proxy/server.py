@@ -84,6 +84,7 @@ class ProxyServer:
         spool: Spool | None = None,
     ) -> None:
         self.counters = Counters()
+        self.door = Door(settings.door, lambda: asyncio.get_running_loop().time())
         self._network, self._clock, self._directory, self._publish = network, clock, directory, publish
         self._make_desk, self._settings, self._new_id, self._mono = desk, settings, new_id, mono
         self.office: HoldOffice | None = None
@@ -96,7 +97,6 @@ class ProxyServer:
         self._listeners: list[Listener] = []
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._closing = False
-        self.door: Door
         self._around: Surroundings
         self._legs: OpenLegs
         self._upstream: Upstream
@@ -109,7 +109,6 @@ class ProxyServer:
             self._upstream = Upstream(self._network, self._settings, self._legs)
             if self._spool is not None:
                 self.office = HoldOffice(self._spool, self._clock, self._settings.hold, self.counters)
-            self.door = Door(self._settings.door, loop.time)
             mono = self._mono or loop.time
             self._around = Surroundings(
                 self._clock, mono, self._publish, self.counters, self._link_over, Afterthoughts()
