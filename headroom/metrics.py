@@ -37,10 +37,24 @@ _PROXY_COUNTS = (
     "bounced",
     "overflow",
     "dropped",
+    "answered",
+    "rewritten",
+    "undecided",
+    "refused",
     "desk_errors",
 )
 _DOOR = ("failed_proof", "not_allowed", "held_up", "overtaken", "sent_back", "throttled")
-_DOOR_COUNTS = ("connected", "replaced", "unknown_identity", "no_common_version", "refused_by_csms", "csms_unreachable")
+_OUTAGE_COUNTS = (
+    "csms_lost",
+    "admitted_without_csms",
+    "held",
+    "replayed",
+    "set_aside",
+    "starts_in_doubt",
+    "spool_errors",
+)
+_HANDSHAKE_COUNTS = ("connected", "replaced", "no_common_version", "refused_by_csms", "csms_unreachable")
+_DOOR_COUNTS = ("failed_proof", "not_allowed", "held_up", "overtaken", "sent_back", "throttled")
 
 
 def exposition(service: Service, sites: Collection[str] | None) -> tuple[bytes, str]:
@@ -81,22 +95,21 @@ def _proxy(service: Service) -> Iterator[Metric]:
     frames.add_metric(["to_csms"], counters.to_csms)
     frames.add_metric(["to_charger"], counters.to_charger)
     yield frames
-    yield CounterMetricFamily("headroom_frames_injected", "Frames of our own to chargers.", value=counters.injected)
+    ours = CounterMetricFamily("headroom_frames_injected", "Frames of our own.", labels=["direction"])
+    ours.add_metric(["to_csms"], counters.injected_up)
+    ours.add_metric(["to_charger"], counters.injected)
+    yield ours
     yield _kinds(
         "headroom_relay_events", "What the relay met, by kind (proxy.settings.Counters).", counters, _PROXY_COUNTS
     )
-    yield _kinds("headroom_handshakes", "How chargers' handshakes went, by kind.", counters, _DOOR_COUNTS)
-    yield _kinds(
-        "headroom_door", "Chargers held up at the door, by why (proxy.door).", service.proxy.door.counters, _DOOR
-    )
-    waiting = GaugeMetricFamily("headroom_door_waiting", "Chargers that wait for their turn to connect.")
+    yield _kinds("headroom_outage_events", "What was done while a CSMS was away, by kind.", counters, _OUTAGE_COUNTS)
+    handshakes = _kinds("headroom_handshakes", "How chargers' handshakes went, by kind.", counters, _HANDSHAKE_COUNTS)
+    for kind in _DOOR_COUNTS:
+        handshakes.add_metric([kind], getattr(service.proxy.door.counters, kind))
+    yield handshakes
+    waiting = GaugeMetricFamily("headroom_chargers_waiting", "Chargers that wait for their turn to be let in.")
     waiting.add_metric([], service.proxy.door.waiting)
     yield waiting
-    if service.messages is not None:
-        logged = CounterMetricFamily("headroom_messages", "Messages for the OCPP message log.", labels=["result"])
-        for result in ("written", "dropped"):
-            logged.add_metric([result], getattr(service.messages.counts, result))
-        yield logged
     relay = counters.relay_latency
     total = list(accumulate(relay.counts))
     buckets = [*((str(bound), count) for bound, count in zip(relay.BOUNDS_S, total, strict=False)), ("+Inf", total[-1])]
@@ -108,7 +121,7 @@ def _proxy(service: Service) -> Iterator[Metric]:
     )
 
 
-def _kinds(name: str, text: str, counters: object, kinds: Sequence[str]) -> Metric:
+def _kinds(name: str, text: str, counters: object, kinds: Sequence[str]) -> CounterMetricFamily:
     family = CounterMetricFamily(name, text, labels=["kind"])
     for kind in kinds:
         family.add_metric([kind], getattr(counters, kind))
