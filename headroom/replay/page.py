@@ -97,8 +97,8 @@ def answer(story: Story) -> list[str]:
     else:
         part = 100.0 if run.possible_kwh <= 0 else 100.0 * run.energy_kwh / run.possible_kwh
         said.append(
-            f"Under {called(run.strategy)} no panel is ever overloaded, and cars get {part:.0f} % of the energy that they "
-            "could have taken."
+            f"Under {called(run.strategy)} no panel is ever overloaded, and cars get {part:.0f} % of the energy "
+            "that they could have taken."
         )
     said += [growth_sentence(one) for one in story.growth]
     if run.base_overload_minutes > 0.0:
