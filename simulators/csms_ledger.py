@@ -50,12 +50,14 @@ class Ledger:
         repeats: messages that told again what was known: recognised by (connector, tag, meterStart, timestamp) in 1.6
             and by (transactionId, seqNo) in 2.x.
         orphans: stops and meter values of transactions that were never started here.
+        recognises_repeats: False: a 1.6 start that is told again makes another transaction.
     """
 
     def __init__(self, first_id: int = 1) -> None:
         self.entries: dict[tuple[str, str], LedgerEntry] = {}
         self.repeats = 0
         self.orphans = 0
+        self.recognises_repeats = True
         self._next_id = itertools.count(first_id)
         self._starts: dict[tuple[object, ...], str] = {}
 
@@ -70,7 +72,7 @@ class Ledger:
     def started_16(self, identity: str, payload: Mapping[str, Any]) -> int:
         """StartTransaction; a repeated one gets the id that it had."""
         key = (identity, *(payload.get(name) for name in ("connectorId", "idTag", "meterStart", "timestamp")))
-        if (known := self._starts.get(key)) is not None:
+        if self.recognises_repeats and (known := self._starts.get(key)) is not None:
             self.repeats += 1
             return int(known)
         number = next(self._next_id)
