@@ -100,9 +100,11 @@ class Charger:
 
 @dataclass(frozen=True, slots=True)
 class MqttSource:
-    """A meter that publishes JSON: `fields` are dotted paths to each phase's current in A, times `scale`.
+    """A meter that publishes JSON: `fields` are dotted paths to each phase's number, times `scale` in A (or W).
 
-    `time_field` is the path of an RFC 3339 time; without it a reading is as old as its arrival.
+    `time_field` is the path of an RFC 3339 time; without it a reading is as old as its arrival. `total_field` instead
+    of `fields`: one number for all phases, of which each is taken to carry `unbalance` times its even share (None: all
+    of it on every phase).
     """
 
     url: str
@@ -113,11 +115,17 @@ class MqttSource:
     username: str | None = None
     password_file: str | None = None
     ca: str | None = None
+    measures: Literal["current", "power"] = "current"
+    total_field: str | None = None
+    unbalance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ModbusSource:
-    """A meter that is polled over Modbus TCP: one register address per phase, value times `scale` in A."""
+    """A meter that is polled over Modbus TCP: one register address per phase, value times `scale` in A (or W).
+
+    `total_register` instead of `registers`, and `unbalance`: as `MqttSource`.
+    """
 
     host: str
     registers: Mapping[Phase, int]
@@ -128,6 +136,9 @@ class ModbusSource:
     encoding: Literal["float32", "int16", "uint16", "int32", "uint32"] = "float32"
     word_order: Literal["big", "little"] = "big"
     scale: float = 1.0
+    measures: Literal["current", "power"] = "current"
+    total_register: int | None = None
+    unbalance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Scale = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 Phases = Annotated[list[PhaseName], Field(min_length=1, max_length=3, json_schema_extra={"uniqueItems": True})]
 Port = Annotated[int, Field(ge=1, le=65_535)]
+Unbalance = Annotated[float, Field(ge=1, le=3, allow_inf_nan=False)]
 SecurityProfile = Annotated[int, Field(ge=0, le=3)]
 RegisterAddress = Annotated[int, Field(ge=0, le=65_535)]
 CONNECTOR_NUMBER = Field(default=None, ge=1, le=1_000, description="1.6 connectorId, or the plug of a 2.x EVSE.")
@@ -199,6 +200,17 @@ class ChargerModel(Strict):
     )
 
 
+_MEASURES = Field(
+    default=_default(words.MqttSource, "measures"),
+    description="What a number times `scale` is: A, or W (of which the current at a power factor of 0.95 is taken).",
+)
+_UNBALANCE = Field(
+    default=None,
+    description="Of a total: how many times its even share a phase may carry. Without it each phase counts as if it "
+    "carried the whole.",
+)
+
+
 class MqttModel(Strict):
     """A meter that publishes JSON."""
 
@@ -212,13 +224,20 @@ class MqttModel(Strict):
     username: Text | None = None
     password_file: Text | None = Field(default=None, description="A file that holds the password alone.")
     ca: Text | None = None
+    measures: Literal["current", "power"] = _MEASURES
+    total_field: Text | None = Field(
+        default=None, description="Dotted path of one number for all phases, instead of `fields`."
+    )
+    unbalance: Unbalance | None = _UNBALANCE
 
 
 class ModbusModel(Strict):
     """A meter that is polled over Modbus TCP."""
 
     host: Text
-    registers: dict[PhaseName, RegisterAddress] = Field(min_length=1)
+    registers: dict[PhaseName, RegisterAddress] = Field(
+        default_factory=dict, description="Address of each phase's first register, counted from 0."
+    )
     port: Port = _default(words.ModbusSource, "port")
     unit: int = Field(default=_default(words.ModbusSource, "unit"), ge=0, le=255)
     interval_s: Seconds = _default(words.ModbusSource, "interval_s")
@@ -226,6 +245,11 @@ class ModbusModel(Strict):
     encoding: Literal["float32", "int16", "uint16", "int32", "uint32"] = _default(words.ModbusSource, "encoding")
     word_order: Literal["big", "little"] = _default(words.ModbusSource, "word_order")
     scale: Scale = _default(words.ModbusSource, "scale")
+    measures: Literal["current", "power"] = _MEASURES
+    total_register: RegisterAddress | None = Field(
+        default=None, description="Address of one number for all phases, instead of `registers`."
+    )
+    unbalance: Unbalance | None = _UNBALANCE
 
 
 class MeterModel(Strict):

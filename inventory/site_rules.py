@@ -335,10 +335,14 @@ def _meter_source(meter: MeterModel, phases: Sequence[str], path: Path) -> Itera
         problem = url_problem(meter.mqtt.url, ("mqtt", "mqtts"))
         if problem:
             yield (*path, "mqtt", "url"), problem
+        if meter.mqtt.fields and meter.mqtt.total_field is not None:
+            yield (*path, "mqtt", "total_field"), "is given beside fields: a meter tells its phases or a total"
+    if meter.modbus is not None and bool(meter.modbus.registers) == (meter.modbus.total_register is not None):
+        yield (*path, "modbus", "registers"), "must be given, or total_register in its place"
     maps: list[tuple[Path, Iterable[str]]] = []
     if meter.mqtt is not None and meter.mqtt.fields:
         maps.append(((*path, "mqtt", "fields"), meter.mqtt.fields))
-    if meter.modbus is not None:
+    if meter.modbus is not None and meter.modbus.registers:
         maps.append(((*path, "modbus", "registers"), meter.modbus.registers))
     for where, given in maps:
         missing = [phase for phase in phases if phase not in set(given)]
