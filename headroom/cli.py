@@ -6,9 +6,17 @@ from collections.abc import Sequence
 import typer
 
 from domain.errors import HeadroomError
-from headroom import check_command, demo_command, replay_command, serve_command, simulate_command, study_command
+from headroom import (
+    check_command,
+    demo_command,
+    key_command,
+    replay_command,
+    serve_command,
+    simulate_command,
+    study_command,
+)
 
-_QUICK = {"demo", "serve", "check", "simulate", "study", "replay"}
+_QUICK = {"demo", "serve", "check", "simulate", "study", "replay", "key"}
 
 
 def build(arguments: Sequence[str]) -> typer.Typer:
@@ -26,6 +34,7 @@ def build(arguments: Sequence[str]) -> typer.Typer:
     app.command("simulate")(simulate_command.simulate)
     app.command("study")(study_command.study)
     app.command("replay")(replay_command.replay)
+    app.command("key")(key_command.key)
     if not arguments or arguments[0] not in _QUICK:
         from headroom import forecast_command, plan_command, quirks_command, token_command
 
