@@ -26,6 +26,7 @@ class ReasonKind(StrEnum):
     BASE_OVERLOAD = "base_overload"
     UNTRUSTED = "untrusted"
     NO_LINK = "no_link"
+    WIRING_TEST = "wiring_test"
     FALLBACK = "fallback"
 
 
@@ -76,6 +77,7 @@ class AlarmKind(StrEnum):
     LADDER_FELL = "ladder_fell"
     CHARGER_REFUSED_LIMIT = "charger_refused_limit"
     FAILSAFE_UNPROVEN = "failsafe_unproven"
+    PHASE_MAPPING = "phase_mapping"
     STAYS_PAUSED = "stays_paused"
     CSMS_COMMAND_WITHHELD = "csms_command_withheld"
 

@@ -211,6 +211,8 @@ class ControlSettings:
     dead_band_a: float = 1.0
     time_budget_ms: float = 200.0
     deadman_s: float = 300.0
+    phase_detection: bool = False
+    """Whether the wiring of EVSEs that charge is tested by small steps of their current."""
 
 
 Strategy = Literal["milp", "dro", "stackelberg", "so", "ro", "equal", "fcfs", "none"]

@@ -29,7 +29,8 @@ class EvseView:
 
     `csms_limit_a` is the CSMS's own limit in force (None: none). `seen_max_a` is what the present car has been seen
     to take at most when offered more (None: not known). `stays_paused_since`: its limit is above 0 again, and neither
-    that nor the wake-up brought the car back. `quirks`: what is known of its charger.
+    that nor the wake-up brought the car back. `quirks`: what is known of its charger. `probe_limit_a`: a test of the
+    wiring holds it at no more than this.
     """
 
     evse: EvseId
@@ -42,6 +43,7 @@ class EvseView:
     sample: EvseSample | None = None
     stays_paused_since: datetime | None = None
     quirks: Quirks = UNKNOWN
+    probe_limit_a: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,8 @@ def draw_at(evse: Evse, track: EvseTrack | None, line_to_line_v: float, at: date
     """What the EVSE may have been drawing at `at`, by all that is known at `now`.
 
     Where a sample came after: between the samples around `at` (those within the clocks' lag, and the next on either
-    side). Else from min(newest sample, limit in force) to the highest that the ledger allows. No sample before: from 0.
+    side). Else from min(newest sample, limit in force) to the highest that the ledger allows; a limit that was refused or
+    is not obeyed is not in force. No sample before: from 0.
     """
     zero = (0.0,) * evse.conductors
     if track is None:
@@ -100,4 +101,6 @@ def draw_at(evse: Evse, track: EvseTrack | None, line_to_line_v: float, at: date
         return Draw(zero, tuple(max(a, allowed_a) for a in high))
     if any(since_s >= 0.0 for since_s, _ in found):
         return Draw(low, high)
-    return Draw(tuple(min(a, track.ledger.limit_a) for a in low), tuple(max(a, allowed_a) for a in high))
+    obeyed = track.ledger.trusted and not track.ledger.refused
+    in_force_a = track.ledger.limit_a if obeyed else allowed_a
+    return Draw(tuple(min(a, in_force_a) for a in low), tuple(max(a, allowed_a) for a in high))

@@ -40,6 +40,7 @@ _WHY = {
     ReasonKind.BASE_OVERLOAD: "the building alone overloads {where}",
     ReasonKind.UNTRUSTED: "the charger draws more than it was told and staff has been told",
     ReasonKind.NO_LINK: "no connection to the charger, it keeps its last or its fall-back limit",
+    ReasonKind.WIRING_TEST: "the wiring is being tested for a few minutes",
     ReasonKind.FALLBACK: "safe fall-back while no better plan can be made",
 }
 

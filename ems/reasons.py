@@ -109,6 +109,8 @@ class Outcome:
             if row < 0:
                 return ReasonKind.HOLDING
             return ReasonKind.FEEDER_FULL if situation.panel.rows[row].group is None else ReasonKind.GROUP_FULL
+        if view.probe_limit_a is not None and view.probe_limit_a <= limit_a + _TENTH_A:
+            return ReasonKind.WIRING_TEST
         if view.csms_limit_a is not None and view.csms_limit_a <= limit_a + _TENTH_A:
             return ReasonKind.CSMS_LIMIT
         if limit_a < situation.layout.evses[column].max_a - _TENTH_A:

@@ -110,6 +110,7 @@ class Situation:
             min(
                 evse.max_a,
                 np.inf if view.csms_limit_a is None else max(0.0, view.csms_limit_a),
+                np.inf if view.probe_limit_a is None else max(lowest_a(evse), view.probe_limit_a),
                 np.inf if view.seen_max_a is None else max(lowest_a(evse), view.seen_max_a),
             )
             for view, evse in zip(self.views, self.layout.evses, strict=True)

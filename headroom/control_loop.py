@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -20,6 +21,7 @@ from ems.ledger import counted_a
 from headroom.decider import Decider, Question
 from headroom.feed import Feed
 from headroom.notices import alarm_notices, decision_notice, evse_notice, feeder_notice
+from headroom.phase_probe import PhaseProbe
 from headroom.resending import Resends, WriteBudgets, passed
 from headroom.site_picture import Change, SitePicture
 from headroom.statistics import Statistics
@@ -74,6 +76,7 @@ class SiteController:
         self._resends = Resends()
         self._budgets = WriteBudgets()
         self._plan = compile_plan(self.site)
+        self.wiring = PhaseProbe(self.site, partial(around.feed.publish, self.site.id, "phase_mapping"))
         self._rising: dict[EvseId, _Rise] = {}
         self._rise = asyncio.Event()
         self._events = 0
@@ -208,11 +211,12 @@ class SiteController:
         decision_id = DecisionId(around.new_id())
         if starts:
             self.statistics.triggered_by_start(decision_id, min(starts))
-        snapshot, events = self.picture.snapshot(now), self._events
+        snapshot, events = self.wiring.tested(self.picture.snapshot(now)), self._events
         begun_s = around.mono()
         decision = await around.decider.decide(Question(snapshot, trigger, decision_id))
         if self._ended:
             return
+        decision = self.wiring.marked(decision)
         elapsed_ms = (around.mono() - begun_s) * 1000
         self.statistics.decided(decision.rung, elapsed_ms)
         records = self.picture.decided(decision, snapshot, elapsed_ms)

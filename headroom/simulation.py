@@ -15,6 +15,7 @@ from headroom import logs
 from headroom.bootstrap import Outside, build
 from headroom.clock import monotonic_s
 from headroom.decider import InlineDecider
+from headroom.phase_probe import mapping_notice
 from headroom.service import Service
 from headroom.twin import Surroundings, Twin
 from inventory.store import InlineStore
@@ -29,11 +30,12 @@ _OCPP_PORT = 9000
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """What is simulated."""
+    """What is simulated. `wired`: the same site as its cables really run, where that is another thing."""
 
     site: Site
     days: float
     seed: int = 0
+    wired: Site | None = None
 
 
 def run(simulation: Simulation, on_progress: Callable[[float], object] = lambda _: None) -> dict[str, object]:
@@ -53,7 +55,7 @@ async def _live(simulation: Simulation, on_progress: Callable[[float], object]) 
     logs.configure("error", clock)
     csms = urlsplit(site.csms.url)
     around = Surroundings(clock, network, simulation.seed)
-    twin = Twin(site, around, csms=(csms.hostname or "127.0.0.1", csms.port or 80))
+    twin = Twin(site, around, csms=(csms.hostname or "127.0.0.1", csms.port or 80), wired=simulation.wired)
     await twin.csms.start()
     store = InlineStore()
     new_id = lambda: str(uuid.UUID(int=source.getrandbits(128), version=4))  # noqa: E731 - a name for a port
@@ -90,4 +92,6 @@ async def _let_pass(clock: virtual_time.VirtualClock, days: float, on_progress: 
 
 def _report(twin: Twin, service: Service, site: Site) -> dict[str, object]:
     statistics = service.statistics(site.id)
-    return {"site": site.id, "strategy": site.strategy, "scheduler": site.scheduler.kind, **statistics, **twin.report()}
+    wiring = [mapping_notice(mapping) for mapping in service.controllers[site.id].wiring.found.values()]
+    named = {"site": site.id, "strategy": site.strategy, "scheduler": site.scheduler.kind}
+    return {**named, **statistics, **twin.report(), "wiring": wiring}

@@ -1,8 +1,9 @@
 """The simulated world around the live service: CSMS, chargers, cars, load and meters, for `demo` and `simulate`."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from domain.ids import ChargerId, EvseId
 from domain.metering import MeterReading
@@ -10,6 +11,7 @@ from domain.ports import Clock
 from domain.site import Site
 from proxy.protocol.policy import INTERCEPTED
 from simulators.arrivals import Arrival
+from simulators.behaviour import STANDARD, Behaviour
 from simulators.charge_point import SimulatedChargePoint
 from simulators.csms import SimulatedCsms
 from simulators.evse import EvseSpec, SimulatedEvse
@@ -39,10 +41,14 @@ class Surroundings:
 
 
 class Twin:
-    """A site's simulated surroundings. Start the CSMS (at host and port `csms`) first: the service dials it."""
+    """A site's simulated surroundings. `wired`: the same site as its cables really run, where that is another thing.
 
-    def __init__(self, site: Site, around: Surroundings, *, csms: tuple[str, int]) -> None:
+    Start the CSMS (at host and port `csms`) first: the service dials it.
+    """
+
+    def __init__(self, site: Site, around: Surroundings, *, csms: tuple[str, int], wired: Site | None = None) -> None:
         self.site = site
+        self._wired = wired or site
         self.judge = FrameJudge(INTERCEPTED)
         self.csms = SimulatedCsms(
             around.network, around.clock, host=csms[0], port=csms[1], judge=self.judge, validate=around.validate
@@ -52,8 +58,10 @@ class Twin:
         self._around = around
         self._load = building_load(site, seed=around.seed)
 
-    def charge_points(self, url: str) -> Iterable[SimulatedChargePoint]:
-        """Make the site's chargers, 1.6 and 2.0.1 in turn, to be connected to `url`."""
+    def charge_points(
+        self, url: str, behaviours: Mapping[ChargerId, Behaviour] = MappingProxyType({})
+    ) -> Iterable[SimulatedChargePoint]:
+        """Make the site's chargers, 1.6 and 2.0.1 in turn, to be connected to `url`; some with a character."""
         around = self._around
         for number, charger in enumerate(self.site.chargers):
             self.chargers[charger.id] = SimulatedChargePoint(
@@ -72,6 +80,7 @@ class Twin:
                     )
                     for evse in charger.evses
                 ],
+                behaviour=behaviours.get(charger.id, STANDARD),
                 seed=around.seed,
                 judge=self.judge,
                 validate=around.validate,
@@ -82,7 +91,7 @@ class Twin:
     def open_world(self, arrivals: Iterable[Arrival], on_reading: Callable[[MeterReading], None]) -> World:
         """The physical world from now on, with these cars to come."""
         self.world = World(
-            self.site,
+            self._wired,
             self._around.clock,
             self._power_sides(),
             self._load,

@@ -124,6 +124,10 @@ class ControlModel(Strict):
     deadman_s: float = Field(
         default=_default(words.ControlSettings, "deadman_s"), ge=10, le=86_400, allow_inf_nan=False
     )
+    phase_detection: bool = Field(
+        default=_default(words.ControlSettings, "phase_detection"),
+        description="Test by small steps of a charging EVSE's current whether it is wired to the phases written here.",
+    )
 
 
 class TransformerModel(Strict):
