@@ -119,7 +119,11 @@ def test_what_cannot_work_is_refused_at_the_start_with_a_sentence(authority: Aut
 def test_options_that_do_not_fit_together_end_with_2(authority: Authority, options: list[str], sentence: str):
     site = ["--site", str(next((Path(__file__).parents[2] / "docs" / "examples").glob("*.yaml")))]
     done = subprocess.run(
-        [sys.executable, "-m", "headroom", "serve", *site, *options], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "headroom", "serve", *site, *options],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 2, done.stderr
     assert sentence in done.stderr.strip().splitlines()[-1]
@@ -136,8 +140,7 @@ def run_key(capsys, monkeypatch, typed: str, **options: bool) -> str:
 
 
 def test_a_password_becomes_a_hash_that_the_site_file_takes(capsys, monkeypatch):
-    typed = run_key(capsys, monkeypatch, "secret of CP002
-")
+    typed = run_key(capsys, monkeypatch, "secret of CP002\n")
     assert PasswordHash.parse(typed.removeprefix("key: ").strip()).matches(b"secret of CP002")
     assert "secret" not in typed
     made = json.loads(run_key(capsys, monkeypatch, "", new=True, json=True))
