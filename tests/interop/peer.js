@@ -21,6 +21,15 @@ const ANSWERS = {
   BootNotification: () => ({ status: 'Accepted', interval: 300, currentTime: now() }),
   ClearChargingProfile: () => ({ status: 'Accepted' }),
   DataTransfer: (params) => ({ status: 'Accepted', data: params.data }),
+  GetChargingProfiles: () => ({ status: 'NoProfiles' }),
+  GetCompositeSchedule: (params) => {
+    const periods = [{ startPeriod: 0, limit: 9.0 }, { startPeriod: 300, limit: 6.0 }];
+    const schedule = { duration: params.duration, chargingRateUnit: 'A', chargingSchedulePeriod: periods };
+    if ('connectorId' in params) {
+      return { status: 'Accepted', connectorId: params.connectorId, scheduleStart: now(), chargingSchedule: schedule };
+    }
+    return { status: 'Accepted', schedule: { ...schedule, evseId: params.evseId, scheduleStart: now() } };
+  },
   GetConfiguration: () => ({ configurationKey: [{ key: 'ChargeProfileMaxStackLevel', readonly: true, value: '8' }] }),
   GetVariables: (params) => ({
     getVariableResult: params.getVariableData.map((one) => ({ ...one, attributeStatus: 'Accepted', attributeValue: '8' })),
@@ -28,6 +37,7 @@ const ANSWERS = {
   Heartbeat: () => ({ currentTime: now() }),
   MeterValues: () => ({}),
   RemoteStopTransaction: () => ({ status: 'Accepted' }),
+  ReportChargingProfiles: () => ({}),
   RequestStopTransaction: () => ({ status: 'Accepted' }),
   SetChargingProfile: () => ({ status: 'Accepted' }),
   StartTransaction: () => ({ transactionId: 4711, idTagInfo: { status: 'Accepted' } }),

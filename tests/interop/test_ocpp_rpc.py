@@ -16,6 +16,7 @@ import pytest
 from domain.commands import ApplySetpoint
 from domain.events import (
     CsmsLimitChanged,
+    CsmsProfilesChanged,
     Event,
     EvseMetered,
     SessionEnded,
@@ -28,11 +29,16 @@ from domain.ids import ChargerId, DecisionId, EvseId, FeederId
 from domain.site import PHASES, Charger, Evse
 from proxy.network import LoopNetwork
 from proxy.protocol.desk import ChargerDesk
+from proxy.protocol.policy import INTERCEPTED
 from proxy.server import ChargerPlace, ProxyServer
 from proxy.settings import ProxySettings
+from simulators.behaviour import STANDARD
+from simulators.charging_profiles import profile_16 as read_16
+from simulators.charging_profiles import profile_201 as read_201
+from simulators.composite import Charge, Supply, cap_a, transaction_limit_a
+from simulators.profile_store import ProfileStore
 
 HERE = Path(__file__).parent
-EPOCH = datetime(2026, 3, 1, 12, tzinfo=UTC)
 IDENTITY = "CP 001"
 PASSWORD = "a secret of 20 chars"
 EVSE = EvseId("P1-01")
@@ -174,7 +180,7 @@ class House:
                 failsafe_a=6.0,
                 deadman_s=300.0,
                 decision=DecisionId(f"d{number}"),
-                at=EPOCH + timedelta(seconds=number),
+                at=datetime.now(UTC),  # noqa: TID251 (as the proxy's clock)
                 urgent=True,
                 transaction_id=transaction_id,
             )
@@ -217,6 +223,93 @@ def profile_16(limit_a: float) -> dict[str, object]:
     }
 
 
+def cap_16(limit_a: float, level: int, number: int) -> dict[str, object]:
+    schedule = {
+        "startSchedule": "2026-01-01T00:00:00Z",
+        "chargingRateUnit": "A",
+        "chargingSchedulePeriod": [{"startPeriod": 0, "limit": limit_a}],
+    }
+    body = {
+        "chargingProfileId": number,
+        "stackLevel": level,
+        "chargingProfilePurpose": "ChargePointMaxProfile",
+        "chargingProfileKind": "Absolute",
+        "chargingSchedule": schedule,
+    }
+    return {"connectorId": 0, "csChargingProfiles": body}
+
+
+def cap_201(limit_a: float, level: int, number: int) -> dict[str, object]:
+    body = cap_16(limit_a, level, number)["csChargingProfiles"]
+    assert isinstance(body, dict)
+    del body["chargingProfileId"]
+    schedule = [{"id": 1, **body["chargingSchedule"]}]
+    purpose = "ChargingStationMaxProfile"
+    return {
+        "evseId": 0,
+        "chargingProfile": {"id": number, **body, "chargingProfilePurpose": purpose, "chargingSchedule": schedule},
+    }
+
+
+async def crossing(here: House, charger: Peer, csms: Peer, transaction: object, is_16: bool) -> None:
+    """The CSMS's caps and the EMS's limits cross; at each stop the charger holds the lower of the two."""
+    cap = cap_16 if is_16 else cap_201
+    schedule, evse = ("chargingSchedule", "connectorId") if is_16 else ("schedule", "evseId")
+    one = cap(9.0, 2, 61)
+    # One that is lower than ours, one that stands above ours, and the clears of both.
+    assert (await csms.call("SetChargingProfile", one))["status"] == "Accepted"
+    assert allowed_a(charger, transaction, is_16) == 9.0
+    reply = await csms.call("GetCompositeSchedule", {evse: 1, "duration": 3600})
+    periods = reply[schedule]["chargingSchedulePeriod"]
+    assert [period["limit"] for period in periods] == [9.0], "the dead-man step is not what is expected"
+    assert (await csms.call("SetChargingProfile", cap(7.0, 50, 62)))["status"] == "Accepted"
+    assert allowed_a(charger, transaction, is_16) == 7.0
+    by_id = "id" if is_16 else "chargingProfileId"
+    assert (await csms.call("ClearChargingProfile", {by_id: 62}))["status"] == "Accepted"
+    await until(lambda: allowed_a(charger, transaction, is_16) == 9.0)
+    here.apply(8.0, 2, str(transaction))
+    await until(lambda: allowed_a(charger, transaction, is_16) == 8.0)
+    everything = {} if is_16 else {"chargingProfileCriteria": {"chargingProfilePurpose": "ChargingStationMaxProfile"}}
+    assert (await csms.call("ClearChargingProfile", everything))["status"] == "Accepted"
+    assert (await csms.call("ClearChargingProfile", {by_id: 9001 if is_16 else 900001}))["status"] == "Unknown"
+    here.apply(13.0, 1, str(transaction))
+    await until(lambda: allowed_a(charger, transaction, is_16) == 13.0)
+
+
+def allowed_a(charger: Peer, transaction: object, is_16: bool) -> float | None:
+    """What a charger by the book holds after all the frames that this one has answered with Accepted."""
+    at = datetime.now(UTC)  # noqa: TID251 (a peer's clock)
+    charge, supply = Charge(str(transaction), at - timedelta(seconds=60)), Supply(3, 120.0)
+    store = ProfileStore(STANDARD, (1,), ocpp16=is_16)
+    accepted = {json.loads(raw)[1] for raw in charger.said if raw.startswith("[3,") and '"Accepted"' in raw}
+    for raw in charger.heard:
+        frame = json.loads(raw)
+        if frame[0] != 2 or frame[1] not in accepted:
+            continue
+        if frame[2] == "SetChargingProfile":
+            payload = frame[3]
+            made = (
+                read_16(payload["connectorId"], payload["csChargingProfiles"], at)
+                if is_16
+                else read_201(payload["evseId"], payload["chargingProfile"], at)
+            )
+            assert store.install(made, charge) is None, "a charger by the book would not take it"
+        elif frame[2] == "ClearChargingProfile":
+            asked = frame[3] if is_16 else frame[3].get("chargingProfileCriteria", {})
+            number = frame[3].get("id" if is_16 else "chargingProfileId")
+            purposes = {"ChargePointMaxProfile": "ChargingStationMaxProfile"}
+            purpose = purposes.get(asked.get("chargingProfilePurpose", ""), asked.get("chargingProfilePurpose"))
+            store.clear(
+                lambda one, number=number, asked=asked, purpose=purpose: (
+                    one.profile_id == number
+                    if number is not None
+                    else purpose in (None, one.purpose) and asked.get("stackLevel") in (None, one.stack_level)
+                )
+            )
+    limits = (cap_a(store, at, supply), transaction_limit_a(store, 1, charge, at, supply))
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
 async def session_16(here: House, charger: Peer, csms: Peer) -> str:
     boot = await charger.call("BootNotification", {"chargePointVendor": "Vendor", "chargePointModel": "Model"})
     assert boot["status"] == "Accepted"
@@ -235,7 +328,10 @@ async def session_16(here: House, charger: Peer, csms: Peer) -> str:
         meter_value = [{"timestamp": stamp(), "sampledValue": [value]}]
         await charger.call("MeterValues", {"connectorId": 1, "transactionId": transaction, "meterValue": meter_value})
     assert (await csms.answer(theirs))["status"] == "Accepted"
-    assert (await csms.answer(asked))["configurationKey"]
+    (key,) = (await csms.answer(asked))["configurationKey"]
+    assert key["value"] == "7", "the highest level is ours and not told"
+    await until(lambda: here.told(SetpointAccepted))
+    await crossing(here, charger, csms, transaction, is_16=True)
     await csms.call("RemoteStopTransaction", {"transactionId": transaction})
     await until(lambda: here.told(SetpointAccepted))
     stop = {"transactionId": transaction, "meterStop": 1500, "timestamp": stamp(), "reason": "Remote"}
@@ -274,7 +370,10 @@ async def session_201(here: House, charger: Peer, csms: Peer) -> str:
         sample = {"value": current_a, "measurand": "Current.Import", "phase": "L1"}
         await event("Updated", number, "Charging", meterValue=[{"timestamp": stamp(), "sampledValue": [sample]}])
     assert (await csms.answer(theirs))["status"] == "Accepted"
-    assert (await csms.answer(asked))["getVariableResult"]
+    (result,) = (await csms.answer(asked))["getVariableResult"]
+    assert result["attributeValue"] == "7", "the highest level is ours and not told"
+    await until(lambda: here.told(SetpointAccepted))
+    await crossing(here, charger, csms, transaction, is_16=False)
     await csms.call("RequestStopTransaction", {"transactionId": transaction})
     await until(lambda: here.told(SetpointAccepted))
     await event("Ended", 3, "EVConnected")
@@ -297,23 +396,29 @@ async def test_a_session_between_strict_peers(node, protocol, session):
     replies_to_us = {raw for raw in charger.said if '"7b1c0000-' in raw}
     assert ours
     assert len(ours) == len(replies_to_us)
+    frames = [json.loads(raw) for raw in (*charger.said, *csms.said, *charger.heard) if raw.startswith("[2,")]
+    changed = {frame[1] for frame in frames if frame[2] in INTERCEPTED}
     for kind in ("[2,", "[3,", "[4,"):  # CALLs wait for their turn, replies do not
-        said = [raw for raw in charger.said if raw not in replies_to_us and raw.startswith(kind)]
-        assert said == [raw for raw in csms.heard if raw.startswith(kind)]
-        heard = [raw for raw in charger.heard if raw not in ours and raw.startswith(kind)]
-        assert heard == [raw for raw in csms.said if raw.startswith(kind)]
-    assert len(csms.heard) + len(ours) == len(charger.said)
+
+        def plain(raws: list[str], kind: str = kind) -> list[str]:
+            return [raw for raw in raws if raw.startswith(kind) and json.loads(raw)[1] not in changed]
+
+        assert plain([raw for raw in charger.said if raw not in replies_to_us]) == plain(csms.heard)
+        assert plain([raw for raw in charger.heard if raw not in ours]) == plain(csms.said)
     # Both are strict: no frame broke a schema, none came unasked, and the charger never had two CALLs at once.
     assert charger.faults == csms.faults == []
     assert charger.told["busiest"] == 1
 
     (began,) = here.told(SessionStarted)
     assert (began.connector, began.transaction_id) == (1, transaction)
-    (accepted,) = [event for event in here.told(SetpointAccepted) if event.limit_a == 13.0]
-    assert accepted.evse == EVSE
+    accepted = [event for event in here.told(SetpointAccepted) if event.limit_a == 13.0]
+    assert {event.evse for event in accepted} == {EVSE}
+    assert here.told(CsmsProfilesChanged)
     assert here.told(SetpointSent)
     assert here.told(SetpointRefused) == []
-    assert [event.limit_a for event in here.told(CsmsLimitChanged)][:1] == [20.0]
+    limits = [event.limit_a for event in here.told(CsmsLimitChanged)]
+    assert limits[:1] == [20.0]
+    assert {9.0, 7.0} <= set(limits)
     assert [event.sample.current_a for event in here.told(EvseMetered)] == [6.0, 12.9]
     assert len(here.told(SessionEnded)) == 1
 
