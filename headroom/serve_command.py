@@ -47,11 +47,20 @@ def serve(
     oidc_roles: Annotated[
         str, typer.Option(help="claim with headroom:ROLE or headroom:ROLE:SITE; a dotted path")
     ] = "roles",
+    notify: Annotated[
+        Path | None, typer.Option(help="file (YAML) of webhooks and MQTT brokers that are told of alarms and state")
+    ] = None,
     redis: Annotated[str | None, typer.Option(help="not built yet: this version is one process")] = None,
     role: Annotated[
         Literal["all", "proxy", "controller", "api"], typer.Option(help="this version runs all parts in one process")
     ] = "all",
     database: Annotated[str, typer.Option(help="SQLAlchemy URL of the database")] = DEFAULT_DATABASE,
+    forecast: Annotated[
+        Path | None, typer.Option(help="folder of trained models; beside an SQLite database without it")
+    ] = None,
+    renew_days: Annotated[
+        float, typer.Option(help="how old a model may get before it is trained again; 0: never", min=0)
+    ] = 7.0,
     json: Annotated[bool, typer.Option("--json", help="print one JSON document with the ports when ready")] = False,
 ) -> None:
     """Run the proxy, the energy management and the REST API for one or several buildings.
@@ -82,10 +91,16 @@ def serve(
             raise typer.Exit(1)
     import uvloop
 
+    from headroom.forecast_keeper import KeeperOptions
+    from headroom.forecast_shelf import Shelf, default_folder
+    from headroom.notifications.settings import NotifySettings, read_settings
     from headroom.serving import Listening, run_service
 
     tls = _tls(tls_certificate or [], tls_key or [], client_ca, ocpp_plain_port)
-    listening = Listening(ocpp_host, ocpp_port, api_host, api_port, tls, ocpp_plain_port, guarded)
+    folder = forecast or default_folder(database)
+    kept = KeeperOptions(None if folder is None else Shelf(folder), renew_days)
+    told = NotifySettings() if notify is None else read_settings(notify, [one.id for one in sites])
+    listening = Listening(ocpp_host, ocpp_port, api_host, api_port, tls, ocpp_plain_port, guarded, kept, told)
     uvloop.run(run_service(sites, settings, database, listening, as_json=json))
 
 

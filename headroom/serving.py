@@ -23,6 +23,10 @@ from headroom.charger_gate import TlsOptions, open_gates, watch_files
 from headroom.clock import monotonic_s
 from headroom.console import print_json
 from headroom.decider import ProcessDecider
+from headroom.forecast_keeper import KeeperOptions
+from headroom.notifications.settings import NotifySettings
+from headroom.notifications.wiring import notifiers
+from headroom.outer_parts import outer_parts
 from headroom.service import Service
 from headroom.settings import Settings
 from headroom.spooling import open_spool
@@ -45,7 +49,8 @@ class Listening:
     """Where the service listens; port 0 takes any free one.
 
     With `tls` pairs the OCPP port speaks TLS; `plain_port` is one more without, for chargers that cannot. `access` says
-    who may use the API.
+    who may use the API, `forecasts` where models lie and how often they are renewed, `notify` who is told of
+    alarms and state.
     """
 
     ocpp_host: str
@@ -55,6 +60,8 @@ class Listening:
     tls: TlsOptions = field(default_factory=TlsOptions)
     plain_port: int | None = None
     access: AccessOptions = field(default_factory=AccessOptions)
+    forecasts: KeeperOptions = field(default_factory=KeeperOptions)
+    notify: NotifySettings = field(default_factory=NotifySettings)
 
 
 async def run_service(
@@ -76,7 +83,9 @@ async def run_service(
         for decider in deciders.values():
             await _started(decider)
         watch = partial(watch_files, tuple(gates.values()), server_tls, clock)
-        await _run(service, listening, watch, server_tls, as_json=as_json)
+        told = notifiers(listening.notify, service, _new_id)
+        beside = [watch, *await outer_parts(service, listening.forecasts), *told]
+        await _run(service, listening, beside, server_tls, as_json=as_json)
     finally:
         for decider in deciders.values():
             decider.close()
@@ -109,7 +118,7 @@ async def _closed(store: Store) -> None:
 async def _run(
     service: Service,
     listening: Listening,
-    watch: Callable[[], Awaitable[None]],
+    beside: Sequence[Callable[[], Awaitable[None]]],
     server_tls: ServerTls | None,
     *,
     as_json: bool,
@@ -155,7 +164,7 @@ async def _run(
         await api.serve(sockets=[bound])
         stop.set()
 
-    parts = [*(one.run for one in service.controllers.values()), service.store.run, serve_api, announce, watch]
+    parts = [*(one.run for one in service.controllers.values()), service.store.run, serve_api, announce, *beside]
     if service.messages is not None:
         parts += [service.messages.run, service.messages.keep_within_bounds]
     await supervise(parts, shut_down=shut_down, stop=stop)
