@@ -27,6 +27,7 @@ class Feed:
         something rather than nothing: milliseconds since 1970 are.
         """
         self._next_id = first_id
+        self.closed = False
         self._remembered: deque[Notice] = deque(maxlen=_REMEMBERED)
         self._watchers: set[asyncio.Queue[Notice | None]] = set()
 
@@ -63,8 +64,14 @@ class Feed:
         finally:
             self._watchers.discard(queue)
 
+    @property
+    def newest(self) -> int:
+        """The id of the newest notice."""
+        return self._next_id - 1
+
     def close(self) -> None:
         """End every watcher."""
+        self.closed = True
         for queue in tuple(self._watchers):
             self._end(queue)
 

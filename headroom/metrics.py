@@ -80,6 +80,7 @@ class _ServiceCollector(Collector):
         yield from _staleness(self._controllers, now)
         yield from _evses(self._controllers, now)
         yield from _alarms(self._controllers)
+        yield _notifications(self._service)
         ready = GaugeMetricFamily("headroom_ready", "1 where /readyz is 200.")
         ready.add_metric([], 0.0 if self._service.missing() else 1.0)
         yield ready
@@ -247,3 +248,13 @@ def _alarms(controllers: Sequence[SiteController]) -> Iterator[Metric]:
         for kind in AlarmKind:
             family.add_metric([one.site.id, kind], standing.get(kind, 0))
     yield family
+
+
+def _notifications(service: Service) -> Metric:
+    family = CounterMetricFamily(
+        "headroom_notifications", "Messages to webhooks, by what became of them.", labels=["target", "result"]
+    )
+    for target, counts in service.webhooks.items():
+        for result in ("delivered", "failed", "given_up"):
+            family.add_metric([target, result], getattr(counts, result))
+    return family

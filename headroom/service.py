@@ -12,6 +12,7 @@ from headroom.control_loop import SiteController
 from headroom.feed import Feed
 from headroom.history import History
 from headroom.message_log import MessageLog
+from headroom.notifications.webhooks import WebhookCounts
 from inventory.site_model import site_schema
 from inventory.store import Store
 from proxy.server import ProxyServer
@@ -33,6 +34,8 @@ class Service:
     controllers: Mapping[SiteId, SiteController]
     ports: dict[str, int] = field(default_factory=dict)
     messages: MessageLog | None = None
+    webhooks: dict[str, WebhookCounts] = field(default_factory=dict)
+    """What became of the messages to each webhook, by its name."""
     keys: dict[str, bytes] = field(default_factory=dict, repr=False)
     """Signing keys of this installation, as far as they were needed."""
 

@@ -1,0 +1,1 @@
+"""Telling others: webhooks and MQTT, of alarms and of state."""
