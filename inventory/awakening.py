@@ -14,7 +14,7 @@ from inventory.appetite import DRAWING_A
 ASLEEP_S = 60.0
 """How long, beyond the response time, a car may take to draw again."""
 OVER_A = 2.0
-"""So far above its limit, a first draw after the pause is not the limit's work."""
+"""So far above every limit since the pause, a draw soon after it is not the limits' work."""
 CHARGERS_WORD = frozenset({EvseState.SUSPENDED_EVSE, EvseState.CHARGING})
 """States in which not the car refuses: in any other, a car that does not come back may simply be full."""
 
@@ -29,34 +29,36 @@ class Awakening:
     stuck_since: datetime | None = None
     _drew: bool = False
     _paused: bool = False
-    _limit_a: float = 0.0
+    _most_a: float = 0.0
     _offered_at: datetime | None = None
+    _watch_until: datetime | None = None
     _woken: bool = False
 
     def another_car(self) -> None:
         """A stay began or ended."""
-        self.stuck_since = self._offered_at = None
+        self.stuck_since = self._offered_at = self._watch_until = None
         self._drew = self._paused = self._woken = False
 
     def told(self, limit_a: float, at: datetime) -> None:
         """The charger acknowledged a limit."""
-        self._limit_a = limit_a
+        self._most_a = max(self._most_a, limit_a)
         if limit_a < self.min_a:
             self._paused = self._paused or self._drew
-            self._offered_at = None
+            self._offered_at = self._watch_until = None
         elif self._paused and self._offered_at is None:
-            self._offered_at = at
+            self._offered_at, self._most_a = at, limit_a
+            self._watch_until = at + timedelta(seconds=ASLEEP_S + self.response_s)
 
     def sample(self, current_a: float, at: datetime) -> None:
         """What the EVSE draws."""
         if current_a <= DRAWING_A:
             return
         self._drew = True
+        if self._watch_until is not None and at <= self._watch_until and current_a > self._most_a + OVER_A:
+            self.learned = "full_current"
         if self._offered_at is None or at <= self._offered_at:
             return
-        if current_a > self._limit_a + OVER_A:
-            self.learned = "full_current"
-        elif self.learned != "full_current":
+        if self.learned != "full_current":
             self.learned = "resumes"
         self.stuck_since = self._offered_at = None
         self._paused = self._woken = False

@@ -33,12 +33,25 @@ def test_a_car_that_draws_again_within_its_limit_resumes() -> None:
 def test_a_first_draw_well_above_the_limit_is_remembered_for_good() -> None:
     one = paused()
     one.told(6.0, after(200))
+    one.sample(5.0, after(205))
+    assert one.learned == "resumes", "on its way up"
     one.sample(31.5, after(210))
     assert one.learned == "full_current"
     one.told(0.0, after(300))
     one.told(6.0, after(400))
     one.sample(6.0, after(410))
     assert one.learned == "full_current"
+
+
+def test_a_draw_that_lags_behind_a_lower_limit_is_no_surge_and_nor_is_one_long_after() -> None:
+    one = paused()
+    one.told(24.0, after(200))
+    one.sample(23.5, after(210))
+    one.told(10.0, after(220))
+    one.sample(23.5, after(221))
+    assert one.learned == "resumes"
+    one.sample(32.0, after(200 + LATE_S + 1))
+    assert one.learned == "resumes", "that is disobedience, and none of a pause's"
 
 
 def test_one_wake_up_then_the_charger_counts_as_one_that_stays_paused() -> None:
