@@ -17,6 +17,7 @@ REQUIRED: Mapping[tuple[str, str], Permission] = {
     ("GET", f"{_V1}/sites"): _P.SITE,
     ("GET", f"{_V1}/sites/{{site}}"): _P.SITE,
     ("GET", f"{_V1}/sites/{{site}}/meters"): _P.SITE,
+    ("GET", f"{_V1}/sites/{{site}}/forecast"): _P.SITE,
     ("GET", f"{_V1}/sites/{{site}}/limits"): _P.SITE,
     ("POST", f"{_V1}/sites/{{site}}/limits"): _P.LIMIT,
     ("POST", f"{_V1}/sites/{{site}}/limits/preview"): _P.LIMIT,
