@@ -33,11 +33,14 @@ NO_AMPS: PhaseAmps = {}
 class Transformer:
     """Between a feeder (secondary) and its parent (primary).
 
-    `ratio` is the primary over the secondary line-to-line voltage.
+    `ratio` is the primary over the secondary line-to-line voltage. `vector_group` is on a delta-wye transformer's
+    nameplate: Dyn1, its secondary 30 degrees behind (the North American standard), or Dyn11, 30 degrees ahead; None
+    where nobody has looked: then limits hold for both.
     """
 
     ratio: float
     winding: Literal["none", "delta-wye"] = "none"
+    vector_group: Literal["Dyn1", "Dyn11"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,8 +74,8 @@ def draw_at(evse: Evse, track: EvseTrack | None, line_to_line_v: float, at: date
     """What the EVSE may have been drawing at `at`, by all that is known at `now`.
 
     Where a sample came after: between the samples around `at` (those within the clocks' lag, and the next on either
-    side). Else from min(newest sample, limit in force) to the highest that the ledger allows; a limit that was refused or
-    is not obeyed is not in force. No sample before: from 0.
+    side). Else from min(newest sample, limit in force) to the highest that the ledger allows; a limit that was refused
+    or is not obeyed is not in force. No sample before: from 0.
     """
     zero = (0.0,) * evse.conductors
     if track is None:

@@ -5,10 +5,11 @@ are in phase with the voltage that they are connected to (unity power factor). A
 set-point, and on a three-phase EVSE on any of its conductors alone, so an EVSE is a set of *draws* that come and go
 by themselves: one for line-to-neutral and line-to-line, three for three-phase.
 
-The vector group of a delta-wye transformer is on its nameplate and not in the site file. The line currents of its
+The vector group of a delta-wye transformer is on its nameplate and seldom in the site file. The line currents of its
 primary are differences of two secondary phases, and the group says which two: a-b, b-c, c-a (high side leads by 30
 degrees, the North American standard) or a-c, b-a, c-b (as in Caltech's ACN). Rows for both are built, so that the
-limits hold whichever it is; behind a primary that carries nothing else both say the same and nothing is lost.
+limits hold whichever it is, unless the site file names it; behind a primary that carries nothing else both say the
+same and nothing is lost.
 """
 
 import cmath
@@ -39,6 +40,7 @@ _DELTA: Mapping[int, Draws] = {
     +1: np.array([[1, -1, 0], [0, 1, -1], [-1, 0, 1]]) * cmath.exp(-1j * math.pi / 6) / math.sqrt(3.0),
     -1: np.array([[1, 0, -1], [-1, 1, 0], [0, -1, 1]]) * cmath.exp(1j * math.pi / 6) / math.sqrt(3.0),
 }
+TURN_OF_GROUP: Mapping[str, int] = {"Dyn1": +1, "Dyn11": -1}
 _NEGLIGIBLE = 1e-9
 
 
@@ -151,7 +153,8 @@ def _line_currents(
 
 
 def _to_primary(transformer: Transformer, turn: int) -> Draws:
-    """3 x 3: secondary line currents to primary line currents; delta-wye by its `turn` (+1: a-b, -1: a-c)."""
+    """3 x 3: secondary to primary line currents; delta-wye by its group, else by `turn` (+1: a-b, -1: a-c)."""
+    turn = turn if transformer.vector_group is None else TURN_OF_GROUP[transformer.vector_group]
     through = _DELTA[turn] if transformer.winding == "delta-wye" else np.eye(3, dtype=np.complex128)
     return np.asarray(through / transformer.ratio, dtype=np.complex128)
 

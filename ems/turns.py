@@ -1,6 +1,5 @@
 """The scheduler's question, put in the panel's terms: who asks, on which contended circuits, and what fits."""
 
-import math
 from datetime import tzinfo
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy.typing as npt
 from domain.ids import EvseId
 from domain.site import Evse
 from domain.snapshot import EvseView
+from ems.capacity_gain import volt_amperes
 from ems.problem import Mask, Vector
 from ems.shares import kind_name, shares
 from ems.situation import SLACK_A, Situation
@@ -60,14 +60,8 @@ def _shares(situation: Situation, asking: Mask, volts: Vector) -> dict[str, Shar
 
 
 def line_volts(situation: Situation) -> Vector:
-    """W per A of set-point, nominal: line to neutral, line to line, or three phases."""
-    site = situation.layout.site
-    across = [
-        site.feeder(evse.feeder).line_to_line_v or site.electrical.line_to_line_v for evse in situation.layout.evses
-    ]
-    factor = {1: 1.0 / math.sqrt(3.0), 2: 1.0, 3: math.sqrt(3.0)}
-    parts = [factor[evse.conductors] for evse in situation.layout.evses]
-    return np.array(across, dtype=np.float64) * np.array(parts, dtype=np.float64)
+    """W per A of set-point, nominal."""
+    return np.array([volt_amperes(situation.layout.site, evse) for evse in situation.layout.evses])
 
 
 def newcomers(situation: Situation) -> Mask:

@@ -3,7 +3,7 @@
 On purpose not the Panel's matrix: the guard re-adds everything from the one-line diagram by its own arithmetic.
 Frame: every feeder's phase voltages stand at 0, -120 and +120 degrees; EV currents are in phase with the voltage they
 are connected to. A delta-wye transformer's primary line currents are differences of two secondary phases; which two is
-not in the site file, so both vector groups are kept (`TURNS`).
+seldom in the site file; where it is not, both vector groups are kept (`TURNS`).
 """
 
 import cmath
@@ -21,6 +21,7 @@ from domain.site import PHASES, Evse, Feeder, Phase, Site
 Phasors = Mapping[Phase, complex]
 
 TURNS = (+1, -1)
+_TURN_OF_GROUP: Mapping[str, int] = {"Dyn1": +1, "Dyn11": -1}
 
 BASE_ANGLES = (0.0, math.acos(0.95))
 """The base load's power factor is only known to be within 1 and 0.95 lagging: the two ends, in radians."""
@@ -118,7 +119,8 @@ class Wiring:
 
 def compile_wiring(site: Site) -> Wiring:
     """Follow every EVSE from its own feeder to the root."""
-    turned = any(f.transformer is not None and f.transformer.winding == "delta-wye" for f in site.feeders)
+    between = [feeder.transformer for feeder in site.feeders if feeder.transformer is not None]
+    turned = any(each.winding == "delta-wye" and each.vector_group is None for each in between)
     return Wiring(site, tuple(tuple(_lines(site, turn)) for turn in (TURNS if turned else TURNS[:1])))
 
 
@@ -191,6 +193,7 @@ def _through(feeder: Feeder, secondary: Phasors, turn: int) -> Phasors:
         return secondary
     if transformer.winding == "none":
         return {phase: phasor / transformer.ratio for phase, phasor in secondary.items()}
+    turn = turn if transformer.vector_group is None else _TURN_OF_GROUP[transformer.vector_group]
     other = _NEXT if turn > 0 else _BEFORE
     shift = _turned(-30.0 * turn) / (math.sqrt(3.0) * transformer.ratio)
     return {phase: shift * (secondary.get(phase, 0j) - secondary.get(other[phase], 0j)) for phase in PHASES}

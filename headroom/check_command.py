@@ -8,6 +8,7 @@ from rich.tree import Tree
 
 from domain.ids import FeederId
 from domain.site import Feeder, Site
+from ems.capacity_gain import capacity_gain
 from ems.failsafe import Proof, prove, render
 from headroom.console import out, print_json
 from headroom.site_input import read_sites
@@ -28,11 +29,13 @@ def check(
     else:
         out.print(panel_tree(site))
         out.print(render(proof), markup=False)
+        out.print(str(capacity_gain(site)), markup=False)
     raise typer.Exit(0 if proof.holds else 1)
 
 
 def as_json(site: Site, proof: Proof) -> dict[str, object]:
-    """The proof for machines: one line per feeder, phase and group."""
+    """The proof for machines: one line per feeder, phase and group; and what the phasor form gives."""
+    gain = capacity_gain(site)
     return {
         "site": site.id,
         "holds": proof.holds,
@@ -52,6 +55,11 @@ def as_json(site: Site, proof: Proof) -> dict[str, object]:
         ],
         "must_be_zero": list(proof.must_be_zero),
         "unproven": list(proof.unproven),
+        "capacity": {
+            "arithmetic_kw": gain.arithmetic_kw,
+            "phasor_kw": gain.phasor_kw,
+            "phasor_gain_frac": gain.gain_frac,
+        },
     }
 
 

@@ -137,6 +137,10 @@ class TransformerModel(Strict):
         gt=0, le=1000, allow_inf_nan=False, description="Parent's line-to-line voltage over this feeder's."
     )
     winding: Literal["none", "delta-wye"] = Field(default=_default(words.Transformer, "winding"))
+    vector_group: Literal["Dyn1", "Dyn11"] | None = Field(
+        default=_default(words.Transformer, "vector_group"),
+        description="Of a delta-wye, from its nameplate. Without it limits hold for both, at some cost in capacity.",
+    )
 
 
 class BaseLoadModel(Strict):

@@ -3,7 +3,8 @@
 Voltages form a balanced three-phase system: on the root V_A is at 0, V_B at -120, V_C at +120 degrees. A delta-wye
 transformer turns its secondary's voltages by +30 degrees (V_a in the direction of V_A - V_B), and its lines carry
 I_A = (I_a - I_c) / (sqrt(3) ratio), I_B = (I_b - I_a) / .., I_C = (I_c - I_b) / ..: the model of Caltech's ACN (ems.md
-section 1). A loss-free transformer: the power on both sides is the same.
+section 1), vector group Dyn11. One that is written as Dyn1 turns them by -30 degrees, with I_A = (I_a - I_b) / ..
+A loss-free transformer: the power on both sides is the same.
 """
 
 from cmath import exp, phase
@@ -57,7 +58,7 @@ def unit_phasors(site: Site, feeder_id: FeederId, phases: tuple[Phase, ...]) -> 
         Complex array [feeder in site order, phase A B C, conductor], A per A; the RMS current of a phase is the
         magnitude of the sum over conductors of entry x conductor current.
     """
-    turn = sum(DELTA_WYE_TURN for feeder in site.path(feeder_id) if _is_delta_wye(feeder))
+    turn = sum(_turn(feeder) for feeder in site.path(feeder_id) if _is_delta_wye(feeder))
     lines = np.zeros((3, len(phases)), dtype=np.complex128)
     if len(phases) == 2:
         first, second = phases
@@ -79,10 +80,17 @@ def _is_delta_wye(feeder: Feeder) -> bool:
     return feeder.transformer is not None and feeder.transformer.winding == "delta-wye"
 
 
+def _turn(feeder: Feeder) -> float:
+    """By how much the voltages turn from the parent to a feeder behind a delta-wye transformer."""
+    known = None if feeder.transformer is None else feeder.transformer.vector_group
+    return -DELTA_WYE_TURN if known == "Dyn1" else DELTA_WYE_TURN
+
+
 def _through(feeder: Feeder, lines: Phasors) -> Phasors:
     """Currents on the feeder's own side [3, n] to those that its parent carries."""
     if feeder.transformer is None:
         return lines
     if feeder.transformer.winding == "delta-wye":
-        return _DELTA @ lines / (sqrt(3) * feeder.transformer.ratio)
+        delta = _DELTA if _turn(feeder) > 0.0 else _DELTA.T
+        return np.asarray(delta @ lines / (sqrt(3) * feeder.transformer.ratio))
     return lines / feeder.transformer.ratio

@@ -145,10 +145,10 @@ def snapshot(site, evses, base=None, at=T0, **options):
 TURN = [cmath.exp(-2j * math.pi * k / 3) for k in range(3)]
 
 
-def line_currents(site, draws, group, *, arithmetic):
-    """Largest |I| per (feeder, phase) over both vector groups. `draws`: per EVSE the current of each conductor."""
+def line_currents(site, draws, group, *, arithmetic, groups=(0, 1)):
+    """Largest |I| per (feeder, phase) over the vector groups (0: Dyn1, 1: Dyn11). `draws`: per EVSE each conductor's."""
     worst = {}
-    for before in (0, 1):
+    for before in groups:
         total = {(f.id, p): 0j for f in site.feeders for p in PHASES}
         size = dict.fromkeys(total, 0.0)
         for evse in site.evses:
