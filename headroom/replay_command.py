@@ -21,7 +21,8 @@ def replay(
     log: Annotated[
         list[Path],
         typer.Option(
-            help="recording; may be repeated: message log (.jsonl), sessions, meter history or load (.csv, .csv.gz)"
+            help="recording; may be repeated: message log (.jsonl), the service's database (.db), sessions, meter "
+            "history or load (.csv, .csv.gz)"
         ),
     ],
     site: Annotated[Path, typer.Option(help="site file (YAML)")],
@@ -33,7 +34,7 @@ def replay(
     days: Annotated[float | None, typer.Option(help="days from the beginning of the recording", min=0.05)] = None,
     step_minutes: Annotated[int | None, typer.Option(help="default: 5 up to a week, else 15", min=1, max=60)] = None,
     most_added: Annotated[
-        int | None, typer.Option(help="chargers to try at most; default: twice those there", min=0)
+        int | None, typer.Option(help="chargers to try at most; default: four times those there, 24 at least", min=0)
     ] = None,
     seed: Annotated[int, typer.Option(help="of typical cars, where the recording has none", min=0)] = 0,
     out_folder: Annotated[

@@ -1,19 +1,26 @@
-"""The message log (JSON lines) as stays and currents: frames are read by the proxy's own translators.
+"""The message log as stays and currents: frames are read by the proxy's own translators.
 
-Each line is one object. Either a message, as `GET /api/v1/chargers/{id}/messages` exports it:
+In JSON lines each line is one object, in any order. A message, as the wire had it,
 `{"at": "2026-03-02T17:00:01Z", "charger": "CP001", "direction": "from_charger", "frame": [2, "7", "Heartbeat", {}]}`
-(`frame`: the array, or its text; `direction`: from_charger or from_csms, other directions are passed over), or a meter
-reading as the REST API takes it: `{"at": "...Z", "meter": "m-main", "current_a": {"A": 81.2, "B": 77.0, "C": 90.4}}`.
+(`frame`: the array, or its text), or as `GET /api/v1/chargers/{id}/messages` gives it, with `charger` added: `kind`,
+`action`, `message_id`, `payload` instead of `frame`. `direction`: from_charger or from_csms; to_charger and to_csms,
+the proxy's own words, are passed over. Or a meter reading as the REST API takes it:
+`{"at": "...Z", "meter": "m-main", "current_a": {"A": 81.2, "B": 77.0, "C": 90.4}}`.
+The service's own database (SQLite) holds the same messages and readings.
 """
 
 import gzip
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import create_engine, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from domain.errors import HeadroomError
 from domain.events import EvseMetered, OcppVersion, SessionEnded, SessionStarted
@@ -28,12 +35,18 @@ from headroom.replay.recording import (
     metered_feeder,
     meters_of,
 )
+from inventory.message_tables import messages
+from inventory.tables import meter_readings
 from proxy.protocol.desk import ChargerDesk
 from proxy.protocol.exchange import Call, Exchange, Side
-from proxy.protocol.frames import CallFrame, ErrorFrame, ResultFrame, SendFrame, read
+from proxy.protocol.frames import CallFrame, ErrorFrame, Frame, ResultFrame, SendFrame, read
+
+Entry = Mapping[str, Any]
 
 _SIDES = {"from_charger": Side.CHARGER, "from_csms": Side.CSMS, "to_charger": None, "to_csms": None}
 _LEAST_WH = 1.0
+_READ = ("StartTransaction", "StopTransaction", "MeterValues", "TransactionEvent", "BootNotification")
+_KINDS = {"call": 2, "result": 3, "error": 4, "send": 6}
 
 
 @dataclass
@@ -57,12 +70,21 @@ class _Charger:
 
 
 def read_message_log(file: Path, site: Site) -> Recording:
-    """All that the log says of this site's EVSEs and meters.
+    """All that a log in JSON lines says of this site's EVSEs and meters.
 
     Raises:
         RecordingError: naming file, line and field.
     """
-    return _Log(file, site).recording()
+    return _Log(file, site).recording(_lines(file))
+
+
+def read_database(file: Path, site: Site) -> Recording:
+    """All that the service kept in its SQLite file: message log and meter readings.
+
+    Raises:
+        RecordingError: the file is no database of the service.
+    """
+    return _Log(file, site).recording(enumerate(_rows(file, site), start=1))
 
 
 class _Log:
@@ -76,17 +98,17 @@ class _Log:
         self._unknown: Counter[str] = Counter()
         self._last: datetime | None = None
 
-    def recording(self) -> Recording:
-        lines = list(_lines(self._file))
-        for _, line in lines:
-            self._guess_version(line)
-        for number, line in lines:
-            at = self._instant(number, line)
-            self._last = at if self._last is None else max(self._last, at)
-            if "meter" in line:
-                self._reading(number, line, at)
+    def recording(self, entries: Iterable[tuple[int, Entry]]) -> Recording:
+        found = [(self._instant(number, one), str(one.get("id", "")), number, one) for number, one in entries]
+        found.sort(key=lambda entry: entry[:2])
+        for _, _, _, one in found:
+            self._guess_version(one)
+        for at, _, number, one in found:
+            self._last = at
+            if "meter" in one:
+                self._reading(number, one, at)
             else:
-                self._message(number, line, at)
+                self._message(number, one, at)
         notes = [
             f"{count} messages of charger {name}, which the site file does not have, were passed over"
             for name, count in self._unknown.items()
@@ -99,13 +121,13 @@ class _Log:
         stays = tuple(sorted(self._stays, key=lambda stay: (stay.arrives, stay.evse)))
         return Recording(stays, tuple(self._readings), tuple(self._currents), tuple(notes), (str(self._file),))
 
-    def _guess_version(self, line: dict[str, Any]) -> None:
+    def _guess_version(self, line: Entry) -> None:
         """2.x where a charger ever speaks of transaction events; else 1.6."""
-        text = line.get("frame")
-        if "TransactionEvent" in (text if isinstance(text, str) else json.dumps(text)):
+        text = line.get("frame", "")
+        if line.get("action") == "TransactionEvent" or "TransactionEvent" in str(text):
             self._versions[ChargerId(str(line.get("charger")))] = "ocpp2.0.1"
 
-    def _instant(self, number: int, line: dict[str, Any]) -> datetime:
+    def _instant(self, number: int, line: Entry) -> datetime:
         try:
             at = datetime.fromisoformat(str(line["at"]))
         except (KeyError, ValueError) as problem:
@@ -114,7 +136,7 @@ class _Log:
             raise RecordingError(self._file, number, "at", f"must say its zone, e.g. {line['at']}Z")
         return at
 
-    def _reading(self, number: int, line: dict[str, Any], at: datetime) -> None:
+    def _reading(self, number: int, line: Entry, at: datetime) -> None:
         feeder = metered_feeder(self._site, str(line["meter"]))
         if feeder is None:
             known = ", ".join(meters_of(self._site)) or "none"
@@ -128,30 +150,30 @@ class _Log:
             )
         self._readings.append(Reading(feeder, at, {p: float(amps.get(p, 0.0)) for p in PHASES}, includes_ev=True))
 
-    def _message(self, number: int, line: dict[str, Any], at: datetime) -> None:
-        for name in ("charger", "direction", "frame"):
+    def _message(self, number: int, line: Entry, at: datetime) -> None:
+        for name in ("charger", "direction", "frame" if "kind" not in line else "message_id"):
             if name not in line:
-                raise RecordingError(self._file, number, name, "is missing; a line has at, charger, direction, frame")
+                text = "is missing; a line has at, charger, direction, frame"
+                raise RecordingError(self._file, number, name, text)
         if line["direction"] not in _SIDES:
             raise RecordingError(self._file, number, "direction", f"must be one of {', '.join(_SIDES)}")
         side = _SIDES[line["direction"]]
         charger = self._charger(ChargerId(str(line["charger"])))
         if side is None or charger is None:
             return
-        text = line["frame"] if isinstance(line["frame"], str) else json.dumps(line["frame"])
-        frame = read(text.encode())
-        wants: list[Any] = []
+        frame = _frame(line)
+        wants: Sequence[object] = ()
         if isinstance(frame, CallFrame | SendFrame):
             call = Call(side, frame.call_id, frame.action, bytes(frame.payload), at)
             charger.calls[side, frame.call_id] = call
-            wants = list(charger.desk.on_call(call))
+            wants = charger.desk.on_call(call)
         elif isinstance(frame, ResultFrame | ErrorFrame):
             asker = Side.CSMS if side is Side.CHARGER else Side.CHARGER
             asked = charger.calls.pop((asker, frame.call_id), None)
             if asked is not None:
                 ok = isinstance(frame, ResultFrame)
                 reply = bytes(frame.payload) if isinstance(frame, ResultFrame) else frame.as_array
-                wants = list(charger.desk.on_exchange(Exchange(asked, ok, reply, at)))
+                wants = charger.desk.on_exchange(Exchange(asked, ok, reply, at))
         for event in wants:
             self._follow(charger, event)
 
@@ -207,6 +229,18 @@ class _Log:
             self._stays.append(Stay(mine.evse, mine.begins, at, taken, mine.most_a or None))
 
 
+def _frame(line: Entry) -> Frame:
+    """The envelope, of a whole frame or of the message log's columns."""
+    if "frame" in line:
+        return read((line["frame"] if isinstance(line["frame"], str) else json.dumps(line["frame"])).encode())
+    kind, name = _KINDS.get(str(line["kind"]), 0), str(line["message_id"])
+    payload = line.get("payload")
+    parts = [kind, name, line.get("action"), payload] if kind in {2, 6} else [kind, name, payload]
+    if kind == 4 and isinstance(payload, list):
+        parts = [kind, name, *payload]
+    return read(json.dumps(parts).encode())
+
+
 def _lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         raw = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
@@ -223,3 +257,35 @@ def _lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         if not isinstance(value, dict):
             raise RecordingError(file, number, "", "must be an object with at, charger, direction, frame")
         yield number, value
+
+
+def _rows(file: Path, site: Site) -> Iterator[Entry]:
+    """Messages and readings of this site in the database, which is opened for reading only."""
+    engine = create_engine(f"sqlite:///file:{quote(str(file.resolve()))}?mode=ro&uri=true")
+    chargers = [charger.id for charger in site.chargers]
+    said = select(messages).where(messages.c.charger_id.in_(chargers), messages.c.action.in_(_READ))
+    read_off = select(meter_readings).where(meter_readings.c.meter_id.in_(meters_of(site)))
+    try:
+        with engine.connect() as connection:
+            for row in connection.execute(said):
+                payload = None if row.payload is None else json.loads(row.payload)
+                yield {
+                    "id": row.id,
+                    "at": row.at.isoformat(),
+                    "charger": row.charger_id,
+                    "direction": row.direction,
+                    "kind": row.kind,
+                    "action": row.action,
+                    "message_id": row.message_id,
+                    "payload": payload,
+                }
+            for row in connection.execute(read_off):
+                amps = (row.phase_a_a, row.phase_b_a, row.phase_c_a)
+                current_a = {phase: value for phase, value in zip(PHASES, amps, strict=True) if value is not None}
+                yield {"at": row.at.isoformat(), "meter": row.meter_id, "current_a": current_a}
+    except (SQLAlchemyError, json.JSONDecodeError) as problem:
+        raise RecordingError(
+            file, None, "", f"is no database of the service: {problem.__cause__ or problem}"
+        ) from problem
+    finally:
+        engine.dispose()

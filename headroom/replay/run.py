@@ -13,7 +13,7 @@ from headroom.replay import figures
 from headroom.replay.day_grid import Grid
 from headroom.replay.growth import STEP, Growth, busiest_week, room_to_grow
 from headroom.replay.laying import on_grid
-from headroom.replay.message_log import read_message_log
+from headroom.replay.message_log import read_database, read_message_log
 from headroom.replay.page import Picture, Story, answer, html, method, rows
 from headroom.replay.recording import Recording, RecordingError
 from headroom.replay.shadow import Shadow, run_shadow
@@ -66,8 +66,17 @@ def read_recording(files: Sequence[Path], site: Site) -> Recording:
     found = Recording()
     for file in files:
         name = file.with_suffix("") if file.suffix == ".gz" else file
-        found = found.joined(read_message_log(file, site) if name.suffix in _LINES else read_table(file, site))
+        reader = read_message_log if name.suffix in _LINES else read_database if _is_database(file) else read_table
+        found = found.joined(reader(file, site))
     return found
+
+
+def _is_database(file: Path) -> bool:
+    try:
+        with file.open("rb") as source:
+            return source.read(16) == b"SQLite format 3\x00"
+    except OSError:
+        return False
 
 
 def replay_files(files: Sequence[Path], site_file: Path, wish: Wish, told: Told) -> Replayed:
@@ -87,7 +96,7 @@ def replay_files(files: Sequence[Path], site_file: Path, wish: Wish, told: Told)
     prices = prices_for(grid, wish.prices, wish.flat_price)
     free = run_shadow(grid, "none", lambda done: told(0.05 + 0.05 * done, "no control"))
     run = run_shadow(grid, strategy, lambda done: told(0.1 + 0.4 * done, strategy))
-    most = 2 * len(site.evses) if wish.most_added is None else wish.most_added
+    most = max(24, 4 * len(site.evses)) if wish.most_added is None else wish.most_added
     week = busiest_week(_coarse(recording, grid, wish))
     found = [room_to_grow(week, "none", most, lambda done: told(0.5 + 0.1 * done, "more chargers, no control"))]
     if strategy != "none":

@@ -5,15 +5,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy import text as text_of
 
 from domain.errors import HeadroomError
-from domain.ids import EvseId, FeederId
+from domain.ids import ChargerId, EvseId, FeederId
 from domain.site import Phase, Site
 from headroom.replay.laying import on_grid
 from headroom.replay.message_log import read_message_log
 from headroom.replay.run import read_recording
 from headroom.replay.tables import read_table
+from inventory.message_log import Kind, MessageRow, add_messages
 from inventory.site_file import parse_site
+from inventory.tables import metadata, meter_readings
 
 SITE = """
 site: court
@@ -184,3 +188,76 @@ def test_phases_keep_their_names(site: Site, tmp_path: Path) -> None:
     meters.write_text("at,meter,A,B,C\n2026-03-02T12:00:00Z,m-main,1,2,3\n", encoding="utf-8")
     (reading,) = read_table(meters, site).readings
     assert (reading.feeder, reading.current_a[Phase.B]) == (FeederId("main"), 2.0)
+
+
+def as_kept(site: Site) -> list[MessageRow]:
+    """The 1.6 session as the service's message log keeps it."""
+    kinds: dict[int, Kind] = {2: "call", 3: "result"}
+    rows: list[MessageRow] = []
+    actions: dict[str, str] = {}
+    for number, text in enumerate(session_16()):
+        one = json.loads(text)
+        frame = one["frame"] if isinstance(one["frame"], list) else json.loads(one["frame"])
+        if frame[0] == 2:
+            actions[frame[1]] = frame[2]
+        rows.append(
+            MessageRow(
+                f"{number:04d}",
+                site.id,
+                ChargerId("CP1"),
+                datetime.fromisoformat(one["at"]),
+                one["direction"],
+                kinds[frame[0]],
+                actions[frame[1]],
+                frame[1],
+                len(text),
+                json.dumps(frame[-1]),
+            )
+        )
+    return rows
+
+
+def test_the_services_own_log_says_the_same_by_database_and_by_rest(site: Site, tmp_path: Path) -> None:
+    plain = tmp_path / "plain.jsonl"
+    plain.write_text("\n".join(session_16()), encoding="utf-8")
+    expected = read_recording([plain], site)
+    rows = as_kept(site)
+    rest = [
+        {
+            "id": row.id,
+            "at": row.at.isoformat(),
+            "charger": row.charger,
+            "direction": row.direction,
+            "kind": row.kind,
+            "action": row.action,
+            "message_id": row.message_id,
+            "payload": json.loads(str(row.payload)),
+        }
+        for row in reversed(rows)  # the newest first, as the API gives them
+    ]
+    exported = tmp_path / "rest.jsonl"
+    exported.write_text("\n".join(json.dumps(one) for one in rest), encoding="utf-8")
+    database = tmp_path / "headroom.db"
+    engine = create_engine(f"sqlite:///{database}")
+    metadata.create_all(engine)
+    with engine.begin() as connection:
+        add_messages(connection, rows)
+        reading = {"meter_id": "m-main", "at": NOON, "phase_a_a": 60.0, "phase_b_a": 61.0, "phase_c_a": None}
+        connection.execute(meter_readings.insert(), [reading])
+    engine.dispose()
+    for file in (exported, database):
+        found = read_recording([file], site)
+        assert found.stays == expected.stays
+        assert found.currents == expected.currents
+    (kept,) = read_recording([database], site).readings
+    assert dict(kept.current_a) == {Phase.A: 60.0, Phase.B: 61.0, Phase.C: 0.0}
+
+
+def test_a_database_of_another_kind_is_refused(site: Site, tmp_path: Path) -> None:
+    database = tmp_path / "other.db"
+    engine = create_engine(f"sqlite:///{database}")
+    with engine.begin() as connection:
+        connection.execute(text_of("CREATE TABLE t (a INTEGER)"))
+    engine.dispose()
+    with pytest.raises(HeadroomError, match=r"other\.db: is no database of the service"):
+        read_recording([database], site)
