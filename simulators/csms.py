@@ -51,6 +51,7 @@ class SimulatedCsms:
     Attributes:
         silent: True: it reads and never answers.
         delay_s: how long it thinks before each answer.
+        loses_replies_to: actions that it books and whose replies never arrive.
         one_call_both_ways: refuses CALLs while one of its own is open, as one public CSMS does.
         refuse_with: answers every handshake with this HTTP status.
         registrar: what answers depend on; its `ledger` holds the transactions.
@@ -77,6 +78,7 @@ class SimulatedCsms:
     ) -> None:
         self.silent = False
         self.delay_s = 0.0
+        self.loses_replies_to: frozenset[str] = frozenset()
         self.one_call_both_ways = False
         self.refuse_with: int | None = None
         self.registrar = Registrar(clock.now, heartbeat_s, refused_tags)
@@ -260,7 +262,8 @@ class SimulatedCsms:
             code = "FormationViolation" if version == "ocpp1.6" else "FormatViolation"
             call.refuse(code, f"{type(error).__name__}: {error}"[:255])
             return
-        call.reply(result)
+        if call.action not in self.loses_replies_to:
+            call.reply(result)
 
     def _note_state(self, identity: str, call: IncomingCall) -> None:
         if call.action == "StatusNotification":
