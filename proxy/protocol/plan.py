@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from math import isfinite
 
@@ -51,6 +51,8 @@ class Plan:
     exact_until: datetime | None = None
     step_at: datetime | None = None
     """When the dead-man step of the set-point comes, in the charger's clock; None: it has none."""
+    ends_at: datetime | None = None
+    """When it has to be lowered by us (our clock), since the charger does so only without a link."""
 
 
 Told = Mapping[EvseId, tuple[float, datetime, float]]
@@ -85,11 +87,15 @@ class Planner:
         short = _SHORT_CLOCK if not safe and limit_a > failsafe_a else None
         held_a = limit_a if safe else min(limit_a, failsafe_a)
         draft = self._draft(capability, evse, now, left_s if safe else None)
+        by_us = draft.offline_s is not None and held_a > failsafe_a
+        ends_at = now + timedelta(seconds=left_s) if by_us else None
         if capability.mode == "cap":
             slot = self.cap_slot(capability.level)
             main = (slot, draft.profile(slot, self.csms.scope_of_cap(), held_a, failsafe_a))
             writes, good = [main, *self._missing_fallbacks(capability, evse, failsafe_a)], frozenset[str]()
-            return Plan(held_a, short, tuple(writes), frozenset({slot.name}), good, draft.exact_until, draft.step_at)
+            return Plan(
+                held_a, short, tuple(writes), frozenset({slot.name}), good, draft.exact_until, draft.step_at, ends_at
+            )
         writes, good = self._transaction_writes(capability, evse, command, draft, held_a, failsafe_a)
         main_slots = frozenset(slot.name for slot, _ in writes)
         writes += self._missing_fallbacks(capability, evse, failsafe_a)
@@ -98,7 +104,7 @@ class Planner:
             writes.append((group_slot, group))
         else:
             good |= {group_slot.name}
-        return Plan(held_a, short, tuple(writes), main_slots, good, draft.exact_until, draft.step_at)
+        return Plan(held_a, short, tuple(writes), main_slots, good, draft.exact_until, draft.step_at, ends_at)
 
     def _draft(self, capability: Capability, evse: Evse, now: datetime, hold_s: float | None) -> Draft:
         return Draft(

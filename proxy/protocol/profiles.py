@@ -25,13 +25,14 @@ from domain.ids import DecisionId, EvseId
 from domain.site import Charger, Evse
 from proxy.protocol.capability import Capability, Why
 from proxy.protocol.charger_clock import ChargerClock
-from proxy.protocol.composite import ChargingProfile, Purpose
+from proxy.protocol.composite import ChargingProfile, Kind, Purpose
 from proxy.protocol.csms_profiles import CsmsProfiles
 from proxy.protocol.dialects import ClearCriteria, Dialect
 from proxy.protocol.exchange import OwnCall, OwnOutcome
 from proxy.protocol.features import Features
+from proxy.protocol.own_calls import Writer
 from proxy.protocol.plan import Plan, Planner, Standing
-from proxy.protocol.schedules import Slot, in_watts, same_from, wire_amps
+from proxy.protocol.schedules import Slot, same_from, wire_amps
 from proxy.protocol.transactions import Transactions
 from proxy.protocol.writes import Pending, Step, Write, refusal_of
 
@@ -54,7 +55,8 @@ class Profiles:
         line_to_line_v: float = 208.0,
     ) -> None:
         self._charger, self._dialect, self._new_token = charger, dialect, new_token
-        self._clock, self._csms, self._line_to_line_v = clock, csms, line_to_line_v
+        self._clock, self._csms, self._features = clock, csms, features
+        self._writer = Writer(charger, dialect, line_to_line_v)
         self.capability = self._for_charger(capability)
         self._standing: dict[str, Standing] = {}
         self._planner = Planner(charger, dialect, clock, transactions, csms, features, self._standing)
@@ -142,6 +144,11 @@ class Profiles:
         """From when on (our clock) a profile of ours may allow less than the CSMS does, for want of periods."""
         return min((plan.exact_until for plan in self._plans.values() if plan.exact_until is not None), default=None)
 
+    @property
+    def lapses_at(self) -> datetime | None:
+        """When a limit that the EMS has not renewed has to be lowered by us (our clock)."""
+        return min((plan.ends_at for plan in self._plans.values() if plan.ends_at is not None), default=None)
+
     def plan_of(self, evse: EvseId) -> Plan | None:
         """The newest plan for an EVSE."""
         return self._plans.get(evse)
@@ -186,17 +193,8 @@ class Profiles:
         return held is not None and held is standing.asked and same_from(held, profile, self._clock.now(now))
 
     def _at_fallback(self, evse: Evse, now: datetime) -> ApplySetpoint:
-        return ApplySetpoint(
-            self._charger.id,
-            evse.connector,
-            evse.id,
-            evse.failsafe_a,
-            evse.failsafe_a,
-            0.0,
-            DecisionId(""),
-            now,
-            urgent=True,
-        )
+        charger, safe_a = self._charger.id, evse.failsafe_a
+        return ApplySetpoint(charger, evse.connector, evse.id, safe_a, safe_a, 0.0, DecisionId(""), now, urgent=True)
 
     def _note(self, evse: Evse, plan: Plan) -> None:
         """Remember what a plan needs to hold."""
@@ -270,21 +268,13 @@ class Profiles:
 
     def _write(self, slot: Slot, profile: ChargingProfile, urgent: bool) -> tuple[OwnCall, int]:
         standing = self._standing.setdefault(slot.name, Standing(slot))
+        held = standing.held if standing.held is standing.asked else None
         standing.version += 1
         standing.asked = profile
         token = self._new_token()
         self._writes[token] = Write(slot, standing.version, profile, self.capability, self._csms.shadow.revision)
-        written = in_watts(profile, self._conductors(slot), self._line_to_line_v) if self._in_watts else profile
-        call = OwnCall("SetChargingProfile", self._dialect.write(written), slot.name, token, urgent)
-        return call, standing.version
-
-    @property
-    def _in_watts(self) -> bool:
-        return self.capability.unit == "W"
-
-    def _conductors(self, slot: Slot) -> int:
-        """Of the EVSE; of the whole charger the fewest, so that watts never allow more."""
-        return min(e.conductors for e in self._charger.evses if slot.connector in (0, e.connector))
+        action, payload = self._writer.message(slot, profile, held, watts=self.capability.unit == "W")
+        return OwnCall(action, payload, slot.name, token, urgent), standing.version
 
     def _sent(self, write: Write, outcome: OwnOutcome) -> list[Event]:
         events: list[Event] = []
@@ -332,6 +322,11 @@ class Profiles:
     def _refused(self, write: Write, why: Why | None, text: str, at: datetime, step: Step) -> None:
         if not self.capability.same_rung(write.rung):
             return  # Of an older rung: what it was for has been planned anew.
+        if write.profile.kind is Kind.DYNAMIC and why is not None:
+            # It knows no dynamic profiles, or has lost ours: an absolute one needs neither.
+            self._features.dynamic = False
+            self._replan(at, step)
+            return
         if write.slot.fallback or write.slot.group:
             if not self._optional_refused(write, why):
                 self._fail(write, text, at, step)

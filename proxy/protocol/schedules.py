@@ -77,7 +77,11 @@ class Draft:
             until = self.now + (merged.exact_until - then)
             self.exact_until = until if self.exact_until is None else min(until, self.exact_until)
         constant = len(merged.periods) == 1
-        return _absolute(slot, self.level, EPOCH if constant else start, merged.periods, transaction_id, self.offline_s)
+        begins = EPOCH if constant else start
+        made = _absolute(slot, self.level, begins, merged.periods, transaction_id, self.offline_s)
+        if constant and self.offline_s is not None and self.features.dynamic:
+            return replace(made, kind=Kind.DYNAMIC, start=None)
+        return made
 
     def _written(self, amps: float) -> float:
         return _tenths(amps) if self.evse is None else wire_amps(amps, self.evse)

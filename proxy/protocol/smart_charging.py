@@ -169,7 +169,7 @@ class SmartCharging:
         """When `tick` is due; None: time alone changes nothing."""
         exact_until = self.profiles.exact_until
         renewal = None if exact_until is None else exact_until - timedelta(seconds=BEFORE_S)
-        dues = (self._requests.due_at, self._next_change, self._expiry, renewal)
+        dues = (self._requests.due_at, self._next_change, self._expiry, renewal, self.profiles.lapses_at)
         return min((due for due in dues if due is not None), default=None)
 
     def tick(self, now: datetime) -> Wants:
@@ -179,6 +179,8 @@ class SmartCharging:
         wants = self._requests.tick(now)
         exact_until = self.profiles.exact_until
         late = exact_until is not None and now >= exact_until - timedelta(seconds=BEFORE_S)
+        lapses_at = self.profiles.lapses_at
+        late = late or (lapses_at is not None and now >= lapses_at)
         if late or self.shadow.revision != before:
             wants += self.profiles.remerge(now)
         return [*wants, *self._news(now)]
