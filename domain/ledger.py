@@ -24,6 +24,8 @@ class LedgerEntry:
     """When the limit last rose: the next rise keeps its distance."""
     measured_a: float | None = None
     measured_at: datetime | None = None
+    followed_s: tuple[float, ...] = ()
+    """How long after their acknowledgement the last lower limits were seen to be followed, by the present car."""
 
     @property
     def settled(self) -> bool:

@@ -2,8 +2,11 @@
 
 An EVSE counts as max(measured, previous limit, new limit) until the newest limit is settled: acknowledged, and seen to
 be obeyed. Accepted is not applied, so an acknowledgement alone settles nothing: either the draw is seen to fall from
-above the new limit to it, or it is at or below the limit once the response time has passed, or, where nothing is
-measured, twice the response time has passed. A reduction that nobody acknowledged never settles.
+above the new limit to it, or it is at or below the limit once the settle time has passed, or, where nothing is
+measured, twice the response time has passed. The settle time is the response time of the site file. For a draw that
+comes down from above the limit it is learned: once the present car has been seen to follow `LEAST_FOLLOWED` lower
+limits, twice the slowest of the last ones, if that is less; so a pause at 0 A settles as soon as any other. A reduction
+that nobody acknowledged never settles.
 
 Every function is a transition: entry in, entry out. Increases count from the instant they are decided (`sent` is stored
 before the frame leaves), reductions when they are settled.
@@ -23,6 +26,25 @@ CLOCK_ERROR_S = 60.0
 
 FOLLOWED_WITHIN_A = 2.0
 """A fall to no further than this below the new limit is the limit's work, not the car's."""
+
+
+LEAST_FOLLOWED, REMEMBERED = 3, 8
+SOONEST_S = 5.0
+"""No settle time is learned below this: J1772 gives a car five seconds to follow the pilot."""
+
+
+def settle_after_s(entry: LedgerEntry, evse: Evse) -> float:
+    """How long after its acknowledgement a lower draw proves a limit: learned from the present car, never longer than
+    the response time of the site file.
+    """
+    if len(entry.followed_s) < LEAST_FOLLOWED:
+        return evse.response_s
+    return min(evse.response_s, max(SOONEST_S, 2.0 * max(entry.followed_s)))
+
+
+def new_car(entry: LedgerEntry) -> LedgerEntry:
+    """Another car is plugged in: how soon the last one followed says nothing of it."""
+    return replace(entry, followed_s=()) if entry.followed_s else entry
 
 
 def tolerance_a(limit_a: float) -> float:
@@ -87,15 +109,19 @@ def measured(entry: LedgerEntry, evse: Evse, current_a: float, now: datetime) ->
     entry = replace(entry, measured_a=current_a, measured_at=now)
     if entry.acknowledged_at is None or now <= entry.acknowledged_at:
         return entry
-    late = (now - entry.acknowledged_at).total_seconds() >= evse.response_s
+    since_s = (now - entry.acknowledged_at).total_seconds()
+    late = since_s >= evse.response_s
     if current_a > entry.limit_a + tolerance_a(entry.limit_a):
         # Above every limit that may still be in force it is no matter of time.
         if late or current_a > entry.upper_a + tolerance_a(entry.upper_a):
             return replace(entry, trusted=False, upper_a=evse.max_a, settled_at=None, acknowledged_at=None)
         return entry
-    if entry.settled or not (late or _followed(previous, current_a)):
+    follows = _followed(previous, current_a)
+    fell = _was_above(previous) and since_s >= settle_after_s(entry, evse)
+    if entry.settled or not (follows or fell or late):
         return entry
-    return replace(entry, settled_at=now, upper_a=entry.limit_a, trusted=True)
+    followed_s = (*entry.followed_s, since_s)[-REMEMBERED:] if follows else entry.followed_s
+    return replace(entry, settled_at=now, upper_a=entry.limit_a, trusted=True, followed_s=followed_s)
 
 
 def _followed(before: LedgerEntry, current_a: float) -> bool:
@@ -105,8 +131,13 @@ def _followed(before: LedgerEntry, current_a: float) -> bool:
     """
     if before.limit_a <= FOLLOWED_WITHIN_A:
         return False
-    was_above = before.measured_a is not None and before.measured_a > before.limit_a + tolerance_a(before.limit_a)
-    return was_above and before.trusted and current_a >= before.limit_a - FOLLOWED_WITHIN_A
+    return _was_above(before) and current_a >= before.limit_a - FOLLOWED_WITHIN_A
+
+
+def _was_above(before: LedgerEntry) -> bool:
+    """Whether the sample before was above the newest limit, of an EVSE that obeys."""
+    seen_a = before.measured_a
+    return seen_a is not None and before.trusted and seen_a > before.limit_a + tolerance_a(before.limit_a)
 
 
 def elapsed(entry: LedgerEntry, evse: Evse, now: datetime) -> LedgerEntry:

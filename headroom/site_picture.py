@@ -150,6 +150,8 @@ class SitePicture:
                 case e.ChargerDisconnected():
                     self._silent_since.setdefault(event.charger, now)
                     entry = ledger.disconnected(entry, evse, accept_unproven=accept)
+                case e.SessionStarted(connector=evse.connector):
+                    entry = ledger.new_car(entry)
                 case e.ChargerBooted():
                     entry = ledger.rebooted(entry, evse, accept_unproven=accept)
                 case _:

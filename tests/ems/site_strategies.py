@@ -146,7 +146,7 @@ TURN = [cmath.exp(-2j * math.pi * k / 3) for k in range(3)]
 
 
 def line_currents(site, draws, group, *, arithmetic, groups=(0, 1)):
-    """Largest |I| per (feeder, phase) over the vector groups (0: Dyn1, 1: Dyn11). `draws`: per EVSE each conductor's."""
+    """Largest |I| per (feeder, phase) over vector groups (0: Dyn1, 1: Dyn11). `draws`: per EVSE each conductor's."""
     worst = {}
     for before in groups:
         total = {(f.id, p): 0j for f in site.feeders for p in PHASES}

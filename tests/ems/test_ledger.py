@@ -69,6 +69,39 @@ def test_a_draw_that_ends_proves_no_limit_of_zero_before_the_response_time():
     assert counted(ledger.measured(gone, EVSE, 0.0, at(31)), 32) == 0.0
 
 
+def learned(follows_s=(4.0, 6.0, 5.0), before_a=30.0):
+    """A car that was seen to follow, then 0 A sent at 0 s and acknowledged at 1 s."""
+    entry = replace(settled(before_a, T0 - seconds(60), measured_a=before_a), followed_s=follows_s)
+    return ledger.acknowledged(ledger.sent(entry, 0.0, T0), 0.0, at(1))
+
+
+def test_how_soon_a_car_follows_is_learned():
+    entry, times = settled(30.0, T0 - seconds(60), measured_a=30.0), []
+    for turn, (limit_a, after_s) in enumerate(((10.0, 4), (8.0, 6), (6.0, 5))):
+        entry = ledger.acknowledged(ledger.sent(entry, limit_a, at(100 * turn)), limit_a, at(100 * turn))
+        entry = ledger.measured(entry, EVSE, limit_a, at(100 * turn + after_s))
+        times.append(ledger.settle_after_s(entry, EVSE))
+    assert entry.followed_s == (4.0, 6.0, 5.0)
+    assert times == [30.0, 30.0, 12.0]
+    assert ledger.settle_after_s(ledger.new_car(entry), EVSE) == 30.0
+
+
+def test_a_learned_time_settles_a_pause_sooner_and_only_a_draw_that_came_down():
+    early = ledger.measured(learned(), EVSE, 0.0, at(10))
+    assert not early.settled
+    assert ledger.measured(learned(), EVSE, 0.0, at(14)).settled
+    assert not ledger.measured(learned(follows_s=(4.0, 6.0)), EVSE, 0.0, at(14)).settled
+    assert not ledger.measured(replace(learned(), measured_a=0.0), EVSE, 0.0, at(14)).settled
+    slow = learned(follows_s=(20.0, 25.0, 28.0))
+    assert not ledger.measured(slow, EVSE, 0.0, at(29)).settled
+    assert ledger.measured(slow, EVSE, 0.0, at(31)).settled
+
+
+def test_a_learned_time_accuses_nobody_sooner():
+    assert ledger.measured(learned(), EVSE, 9.0, at(25)).trusted
+    assert not ledger.measured(learned(), EVSE, 9.0, at(31)).trusted
+
+
 def test_without_a_meter_twice_the_response_time_settles():
     entry = replace(reduced(), measured_a=None, measured_at=None)
     assert counted(entry, 60.9) == 30.0
