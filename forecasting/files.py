@@ -66,6 +66,21 @@ def read_series(
     )
 
 
+def read_columns(file: str, columns: Sequence[str], timezone: str | None) -> pd.DataFrame:
+    """Numbers as they are, by time in UTC, sorted; lines with a number missing in any column are left out.
+
+    Raises:
+        SeriesFileError: naming file, line and column; also where the times have no zone and none is given.
+    """
+    frame = _indexed(file, _zone(timezone))
+    if frame.index.tz is None:
+        raise SeriesFileError(file, 2, str(frame.index.name), "has no zone: end the times in Z, or give --timezone")
+    for column in columns:
+        if column not in frame.columns:
+            raise SeriesFileError(file, 1, column, f"is no column; there are {', '.join(map(str, frame.columns))}")
+    return _numbers(file, frame, columns).dropna()
+
+
 def _exogenous(spec: str, timezone: str | None, span: pd.DatetimeIndex) -> Vector:
     file, _, column = spec.rpartition(":")
     if not file or not column:

@@ -36,10 +36,11 @@ def build(arguments: Sequence[str]) -> typer.Typer:
     app.command("replay")(replay_command.replay)
     app.command("key")(key_command.key)
     if not arguments or arguments[0] not in _QUICK:
-        from headroom import forecast_command, plan_command, quirks_command, token_command
+        from headroom import forecast_command, meters_command, plan_command, quirks_command, token_command
 
         app.add_typer(plan_command.app, name="plan")
         app.add_typer(forecast_command.app, name="forecast")
+        app.add_typer(meters_command.app, name="meters")
         app.add_typer(token_command.app, name="token")
         app.add_typer(quirks_command.app, name="quirks")
     return app

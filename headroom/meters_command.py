@@ -1,0 +1,92 @@
+"""`headroom meters`: what a meter measured before it was connected."""
+
+import asyncio
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from domain.errors import HeadroomError
+from headroom.settings import DEFAULT_DATABASE, Settings
+
+app = typer.Typer(help="Building meters: import what they measured before.", no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """Building meters."""
+
+
+@app.command("import")
+def import_command(
+    file: Annotated[str, typer.Option(help="csv, csv.gz or parquet; the first column is time")],
+    meter: Annotated[str, typer.Option(help="the meter's id in the site file")],
+    site: Annotated[Path, typer.Option(help="site file (YAML)")],
+    column: Annotated[
+        list[str] | None, typer.Option(help="PHASE=COLUMN or total=COLUMN; A=A, B=B, C=C without it")
+    ] = None,
+    timezone: Annotated[str | None, typer.Option(help="of times that are a wall clock: Europe/London")] = None,
+    measures: Annotated[
+        Literal["current", "power"], typer.Option(help="what a number times --scale is: A or W")
+    ] = "current",
+    scale: Annotated[float, typer.Option(help="0.001 for mA, 1000 for kW", min=1e-9, max=1e6)] = 1.0,
+    unbalance: Annotated[
+        float | None, typer.Option(help="of a total: how many times its even share a phase may carry", min=1, max=3)
+    ] = None,
+    database: Annotated[str, typer.Option(help="SQLAlchemy URL of the service's database")] = DEFAULT_DATABASE,
+    json: Annotated[bool, typer.Option("--json", help="one JSON document on stdout")] = False,
+) -> None:
+    """Import a meter's past, so that the forecast need not begin at nothing. The service may run meanwhile.
+
+    Lines that cannot be right are left out and counted; exit code 1 where all of them are.
+    Example: headroom meters import --file main.csv --meter m-main --site building.yaml --column A=l1_a --column B=l2_a
+    """
+    from domain.ids import MeterId
+    from forecasting.files import read_columns
+    from headroom.console import out, print_json
+    from headroom.meters.importing import Imported, readings_of, sort_out, store
+    from headroom.meters.values import Conversion, meters_of
+    from headroom.site_input import read_sites
+    from inventory.store import AsyncStore
+
+    [building] = read_sites([site])
+    known = meters_of(building)
+    if meter not in known:
+        raise HeadroomError(f"--meter: {site} has no meter '{meter}'; it has {', '.join(known)}")
+    base = Conversion.of(building, known[MeterId(meter)])
+    conversion = Conversion(base.phases, base.line_to_neutral_v, measures, scale, unbalance)
+    columns = _columns(column, [phase.value for phase in base.phases])
+    now = Settings.from_environment().clock().now()
+    frame = read_columns(file, list(columns.values()), timezone)
+    readings, duplicates, refused, first = sort_out(
+        readings_of(frame, columns, MeterId(meter), conversion), building, now
+    )
+
+    async def keep() -> tuple[int, int]:
+        opened = await AsyncStore.open(database)
+        try:
+            return await opened.transact(lambda conn: store(conn, building, readings))
+        finally:
+            await opened.close()
+
+    hours, charging = asyncio.run(keep())
+    found = Imported(len(readings), duplicates, refused, first, hours, charging)
+    if json:
+        print_json(asdict(found))
+    else:
+        out.print(
+            f"{found.readings} readings, {found.duplicates} doubles, {found.refused} refused {first}", markup=False
+        )
+        out.print(f"{found.hours} hours new to the forecast, {found.charging} left out: EVs charged then")
+    if not readings:
+        raise typer.Exit(1)
+
+
+def _columns(given: list[str] | None, phases: list[str]) -> dict[str, str]:
+    if given is None:
+        return dict(zip(phases, phases, strict=True))
+    found = dict(one.partition("=")[::2] for one in given)
+    if set(found) not in ({"total"}, set(phases)):
+        raise HeadroomError(f"--column: must be given for each of {', '.join(phases)}, or as total=COLUMN")
+    return found
