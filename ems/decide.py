@@ -158,10 +158,11 @@ def _share(situation: Situation, plan: Plan, turns: _Turns, from_rung: Rung, why
     """
     on = None if plan.site.scheduler.kind == "none" else turns.admitted
     upper = np.where(situation.asking & ~situation.held, situation.upper_a, 0.0)
+    upper = np.where(situation.worn, np.minimum(upper, situation.layout.fixed_a), upper)
     problem = Problem(
         panel=situation.panel,
         capacity_a=situation.hold_capacity_a,
-        min_a=situation.layout.lowest_a,
+        min_a=_least(situation, turns.admitted, upper),
         upper_a=upper,
         alpha=np.maximum(1.0, _alpha(situation)),
         on=on,
@@ -180,6 +181,14 @@ def _share(situation: Situation, plan: Plan, turns: _Turns, from_rung: Rung, why
         reached_a = in_tenths(situation.panel, current_a, tight.capacity_a, upper, turns.first)
     wished_a = np.minimum(np.maximum(situation.in_force_a, reached_a), held_a)
     return answer, _keep_small_changes(situation, np.where(situation.held, _held_limits(situation), wished_a))
+
+
+def _least(situation: Situation, admitted: Mask, upper: Vector) -> Vector:
+    """The minima; a fixed share is all or nothing while that fits, so that it need not be written again."""
+    low = situation.layout.lowest_a
+    fixed = np.where(situation.worn & admitted, np.maximum(low, upper), low)
+    fits = situation.panel.load_a(np.where(admitted, fixed, 0.0)) <= np.maximum(situation.hold_capacity_a, 0.0)
+    return fixed if fits.all() else low
 
 
 def _alpha(situation: Situation) -> Vector:

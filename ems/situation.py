@@ -10,12 +10,17 @@ import numpy as np
 from domain.ids import EvseId, FeederId
 from domain.site import Evse, Feeder, Phase, PhaseAmps, Site
 from domain.snapshot import EvseView, FeederView, LoadSource, SiteSnapshot
+from ems.asked import Bounds
 from ems.guard import lowest_a
 from ems.ledger import counted_a, holding_a
 from ems.panel import capacity
 from ems.problem import Mask, Panel, Vector
+from ems.water_filling import fill
 
 SLACK_A = 1e-6
+
+FEW_WRITES = 96
+"""Profile writes a day, one in a quarter of an hour, up to which a charger gets a fixed share instead of turns."""
 
 _KNOWN = (LoadSource.MEASURED, LoadSource.DEDICATED)
 
@@ -30,6 +35,8 @@ class Layout:
     paths: tuple[tuple[Feeder, ...], ...]
     lowest_a: Vector
     alpha: Vector
+    fixed_a: Vector
+    """The share of the panel that an EVSE would have if all had one beside the design load; whole amperes."""
 
     @classmethod
     def of(cls, site: Site, panel: Panel) -> "Layout":
@@ -42,6 +49,7 @@ class Layout:
             paths=tuple(tuple(site.path(evse.feeder)) for evse in evses),
             lowest_a=np.array([lowest_a(evse) for evse in evses]),
             alpha=np.array([evse.priority for evse in evses]),
+            fixed_a=_fixed_a(site, panel, evses),
         )
 
 
@@ -118,6 +126,13 @@ class Situation:
         return np.array(upper)
 
     @cached_property
+    def worn(self) -> Mask:
+        """Those that ask, can be commanded, and may be sent so few profiles a day that they cannot take turns."""
+        budgets = [view.quirks.write_budget_per_day for view in self.views]
+        few = np.array([budget is not None and budget <= FEW_WRITES for budget in budgets], dtype=np.bool_)
+        return np.asarray(few & self.asking & ~self.held)
+
+    @cached_property
     def asking(self) -> Mask:
         """Cars that want current and may have at least their minimum."""
         return np.asarray(self.charging & (self.upper_a >= self.layout.lowest_a - SLACK_A))
@@ -181,6 +196,15 @@ class Situation:
     def of_evse(self, values: Vector) -> dict[EvseId, float]:
         """A vector by EVSE id."""
         return dict(zip(self.panel.evses, values.tolist(), strict=True))
+
+
+def _fixed_a(site: Site, panel: Panel, evses: tuple[Evse, ...]) -> Vector:
+    most_a = np.array([evse.max_a for evse in evses], dtype=np.float64)
+    design = {feeder.id: feeder.base_load_max_a for feeder in site.feeders if feeder.base_load_max_a is not None}
+    room_a = np.maximum(capacity(panel, site, design), 0.0)
+    share_a = fill(panel.entries, room_a, Bounds(np.zeros(len(evses)), most_a, most_a)).current_a
+    least_a = np.array([lowest_a(evse) for evse in evses])
+    return np.asarray(np.minimum(np.maximum(np.floor(share_a + SLACK_A), least_a), most_a))
 
 
 def _larger(view: FeederView, load_a: PhaseAmps, band_a: float) -> PhaseAmps:

@@ -1,5 +1,6 @@
 """The scheduler's question, put in the panel's terms: who asks, on which contended circuits, and what fits."""
 
+from dataclasses import replace
 from datetime import tzinfo
 
 import numpy as np
@@ -17,16 +18,18 @@ from scheduler.contender import Admission, Contender, Share
 
 
 def take_turns(situation: Situation, timezone: tzinfo) -> Admission:
-    """Who may charge now. Held EVSEs keep their place and take no part.
+    """Who may charge now. Held EVSEs keep their place and take no part; those that take no turns (`worn`) come first.
 
     Circuits are contended where the minima of all who ask do not fit. Where every driver has told departure and need
     (`scheduler.by_need`), they are where the cars together could take more than there is.
     """
     settings, volts = situation.layout.site.scheduler, line_volts(situation)
-    asking = situation.asking & ~situation.held
+    turning = situation.asking & ~situation.worn
+    asking = turning & ~situation.held
     by_need = settings.kind == "round_robin" and _all_known(situation, asking)
     wanted_a = situation.upper_a if by_need else situation.layout.lowest_a
-    rows = _contended_rows(situation, np.where(asking, wanted_a, 0.0))
+    steady_a = np.where(situation.worn, situation.layout.lowest_a, 0.0)
+    rows = _contended_rows(situation, np.where(asking, wanted_a, 0.0) + steady_a)
     circuits = _circuits(situation, rows)
     kinds = situation.panel.kinds.of_evse.tolist()
     contenders = [
@@ -39,11 +42,17 @@ def take_turns(situation: Situation, timezone: tzinfo) -> Admission:
             most_w=float(volts[column] * situation.upper_a[column]),
         )
         for column, (view, evse) in enumerate(zip(situation.views, situation.layout.evses, strict=True))
-        if situation.asking[column]
+        if turning[column]
     ]
     fit = _Minima(situation, rows).fit
-    shared = _shares(situation, asking, volts) if rows.size and by_need else None
-    return admit(settings, situation.snapshot.rotation, contenders, fit, situation.now, timezone, shared)
+    steady: tuple[EvseId, ...] = ()
+    for column in np.flatnonzero(situation.worn).tolist():
+        more = (*steady, situation.panel.evses[column])
+        steady = more if fit(more) else steady
+    shared = _shares(situation, asking, steady_a, volts) if rows.size and by_need else None
+    beside = (lambda some: fit((*steady, *some))) if steady else fit
+    answer = admit(settings, situation.snapshot.rotation, contenders, beside, situation.now, timezone, shared)
+    return replace(answer, admitted=(*steady, *answer.admitted)) if steady else answer
 
 
 def _all_known(situation: Situation, asking: Mask) -> bool:
@@ -53,9 +62,9 @@ def _all_known(situation: Situation, asking: Mask) -> bool:
     return bool(sessions) and all(told)
 
 
-def _shares(situation: Situation, asking: Mask, volts: Vector) -> dict[str, Share]:
+def _shares(situation: Situation, asking: Mask, steady_a: Vector, volts: Vector) -> dict[str, Share]:
     """What each kind gets of what may be held, if all who ask and can be commanded share it."""
-    room_a = situation.hold_capacity_a
+    room_a = situation.hold_capacity_a - situation.panel.load_a(steady_a)
     return shares(situation.panel, room_a, asking, situation.upper_a, situation.layout.lowest_a, volts)
 
 
