@@ -11,10 +11,10 @@ import structlog
 
 from domain.commands import ApplySetpoint, Command
 from domain.events import Event, SessionStarted, SetpointAccepted, SetpointRefused, SetpointSent
-from domain.ids import ChargerId, DecisionId, EvseId, FeederId
+from domain.ids import ChargerId, DecisionId, EvseId
 from domain.ports import Clock
 from domain.setpoint import Decision, Setpoint
-from domain.site import PhaseAmps, Site
+from domain.site import Site
 from domain.snapshot import EvseView, SiteSnapshot
 from ems.decide import compile_plan, recheck
 from ems.ledger import counted_a
@@ -143,14 +143,6 @@ class SiteController:
     def counted_a(self, view: EvseView, now: datetime) -> float:
         """What the panel counts an EVSE at, in A."""
         return counted_a(view.ledger, self.site.evse(view.evse), now)
-
-    def counted_load_a(self, feeder: FeederId, snapshot: SiteSnapshot) -> PhaseAmps:
-        """The EVSEs below a feeder at what they count for, added up per phase (arithmetic), in A."""
-        total = dict.fromkeys(self.site.feeder(feeder).phases, 0.0)
-        for evse in self.site.evses_below(feeder):
-            for phase in evse.phases:
-                total[phase] += self.counted_a(snapshot.evses[evse.id], snapshot.at)
-        return total
 
     def version(self, charger: ChargerId) -> str | None:
         """The OCPP version of a charger's newest link."""

@@ -3,6 +3,7 @@
 Names are a contract: dashboards and alert rules in `deploy/` and of others depend on them.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
@@ -22,6 +23,7 @@ from prometheus_client.registry import Collector
 
 from domain.setpoint import AlarmKind, Rung
 from headroom.control_loop import SiteController
+from headroom.loading import counted_loads_a
 from headroom.service import Service
 from headroom.statistics import Latencies
 
@@ -57,21 +59,34 @@ _HANDSHAKE_COUNTS = ("connected", "replaced", "no_common_version", "refused_by_c
 _DOOR_COUNTS = ("failed_proof", "not_allowed", "held_up", "overtaken", "sent_back", "throttled")
 
 
-def exposition(service: Service, sites: Collection[str] | None) -> tuple[bytes, str]:
-    """The metrics of these sites (None: of all) and of the process, as text, and their media type."""
+async def exposition(service: Service, sites: Collection[str] | None) -> tuple[bytes, str]:
+    """The metrics of these sites (None: of all) and of the process, as text, and their media type.
+
+    They are read at once and written out in a thread: with many EVSEs that would hold up frames.
+    """
     registry = CollectorRegistry()
     for make in (ProcessCollector, PlatformCollector, GCCollector):
         make(registry=registry)
-    registry.register(_ServiceCollector(service, sites))
-    return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
+    registry.register(_Read(tuple(_ServiceCollector(service, sites).collect())))
+    return await asyncio.to_thread(generate_latest, registry), CONTENT_TYPE_PLAIN_0_0_4
 
 
-class _ServiceCollector(Collector):
+class _Read(Collector):
+    """Metrics that were read."""
+
+    def __init__(self, families: Sequence[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+class _ServiceCollector:
     def __init__(self, service: Service, sites: Collection[str] | None) -> None:
         self._service = service
         self._controllers = [one for name, one in service.controllers.items() if sites is None or name in sites]
 
-    def collect(self) -> Iterable[Metric]:
+    def collect(self) -> Iterator[Metric]:
         now = self._service.clock.now()
         yield from _proxy(self._service)
         yield from _store(self._service)
@@ -190,8 +205,9 @@ def _loading(controllers: Sequence[SiteController], now: datetime) -> Iterator[M
     )
     for one in controllers:
         snapshot = one.snapshot(now)
+        loads = counted_loads_a(snapshot)
         for feeder in one.site.feeders:
-            view, ev_a = snapshot.feeders[feeder.id], one.counted_load_a(feeder.id, snapshot)
+            view, ev_a = snapshot.feeders[feeder.id], loads[feeder.id]
             limits = [x.limit_a for x in snapshot.limits if x.feeder == feeder.id and x.starts_at <= now]
             source.add_metric([one.site.id, feeder.id, view.source], 1)
             for phase in feeder.phases:

@@ -6,7 +6,7 @@ from typing import Any
 from domain.ids import ChargerId, MeterId
 from domain.session import Session
 from domain.setpoint import Decision, Setpoint
-from domain.site import Feeder, Site
+from domain.site import Feeder, PhaseAmps, Site
 from domain.snapshot import EvseView, FeederView, SiteSnapshot, TemporaryLimit
 from headroom.api.advice import ADVICE
 from headroom.api.models import (
@@ -26,6 +26,7 @@ from headroom.api.models import (
     SiteSummary,
 )
 from headroom.control_loop import SiteController
+from headroom.loading import counted_loads_a
 from inventory.queries import DecisionSummary
 from inventory.records import AlarmRecord, DecisionRecord, session_id
 
@@ -45,16 +46,16 @@ def site_summary(site: Site) -> SiteSummary:
 def site_document(controller: SiteController, now: datetime) -> SiteDocument:
     """A site with its panel tree, as the next decision would see it."""
     site, snapshot = controller.site, controller.snapshot(now)
+    loads = counted_loads_a(snapshot)
     return SiteDocument(
         **site_summary(site).model_dump(),
         accept_unproven_failsafe=site.accept_unproven_failsafe,
-        feeders=[_feeder(controller, feeder, snapshot) for feeder in site.feeders],
+        feeders=[_feeder(feeder, snapshot, loads[feeder.id]) for feeder in site.feeders],
     )
 
 
-def _feeder(controller: SiteController, feeder: Feeder, snapshot: SiteSnapshot) -> FeederDocument:
+def _feeder(feeder: Feeder, snapshot: SiteSnapshot, ev_a: PhaseAmps) -> FeederDocument:
     view: FeederView = snapshot.feeders[feeder.id]
-    ev_a = controller.counted_load_a(feeder.id, snapshot)
     phases = {}
     for phase in feeder.phases:
         base_a = view.base_likely_a.get(phase, 0.0)

@@ -21,7 +21,7 @@ def router(service: Service) -> APIRouter:
     )
     async def metrics(caller: Annotated[Caller, Depends(caller_of)]) -> Response:
         """Links, frames, decisions by rung, loading, staleness, alarms, of the sites that the caller may see."""
-        content, media_type = exposition(service, caller.sites)
+        content, media_type = await exposition(service, caller.sites)
         return Response(content, media_type=media_type)
 
     return routes
