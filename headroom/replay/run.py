@@ -148,8 +148,15 @@ def _story(grid: Grid, free: Shadow, run: Shadow, found: Sequence[Growth], price
         money=f", {prices.currency}" if prices.currency else "",
         pictures=pictures,
         method=method(grid.step / timedelta(minutes=1), span, run.name),
-        notes=(*grid.notes, f"energy is priced by {prices.source}"),
+        notes=(*grid.notes, *_looking_ahead(run.name), f"energy is priced by {prices.source}"),
     )
+
+
+def _looking_ahead(strategy: str) -> tuple[str, ...]:
+    """What a reader must know of strategies that plan: a recording has no forecasts of its time."""
+    if strategy not in {"dro", "so", "ro"}:
+        return ()
+    return (f"{strategy} decides from the present load alone here: there is no forecast made at the time to plan with",)
 
 
 def _document(story: Story, grid: Grid, prices: Prices, found: Sequence[Growth]) -> dict[str, object]:

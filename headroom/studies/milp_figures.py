@@ -72,32 +72,21 @@ def soc_figure(soc: Array, left: Array, day: int) -> Figure:
     return figure
 
 
-def time_figure(times: Sequence[tuple[int, float, float | None]]) -> Figure:
-    """Linear axes up to 50, logarithmic ones beyond."""
-    figure = new_figure(10.5, 3.8)
-    left, right = figure.subplots(1, 2)
-    small = [one for one in times if one[0] <= 50]
-    for axis, points in ((left, small), (right, times)):
-        axis.plot(
-            [p[0] for p in points],
-            [p[1] for p in points],
-            "o-",
-            color=COLOURS[0],
-            markersize=4,
-            label="who is on is given",
-        )
-        free = [(p[0], p[2]) for p in points if p[2] is not None]
-        axis.plot(
-            [p[0] for p in free],
-            [p[1] for p in free],
-            "s--",
-            color=COLOURS[1],
-            markersize=4,
-            label="who is on is free (MILP)",
-        )
-    left.plot(50, 6.0, "x", color=QUIET, markersize=8, label="thesis")
-    tidy(left, "N to 50; the thesis: about 6 ms at 50", "EVSEs", "CPU time, ms").set_ylim(bottom=0.0)
-    tidy(right, "N to 2,000", "EVSEs", "CPU time, ms").set_ylim(bottom=0.0)
-    right.set_xscale("log")
-    legend(left, loc="upper left")
+def time_figure(times: Sequence[tuple[int, float, float | None, float]]) -> Figure:
+    """Up to 50 and up to 2,000: who is on given, free, and the MILP as printed."""
+    figure = new_figure(10.5, 4.0)
+    axes = figure.subplots(1, 2)
+    series = (
+        ("eq. 4.1 as printed", "^-", COLOURS[2], [(t[0], t[3]) for t in times]),
+        ("live, who is on is free (scarce)", "s--", COLOURS[1], [(t[0], t[2]) for t in times if t[2] is not None]),
+        ("live, who is on is given", "o-", COLOURS[0], [(t[0], t[1]) for t in times]),
+    )
+    for axis, most in zip(axes, (50, 2000), strict=True):
+        for name, style, colour, points in series:
+            shown = [(size, millis) for size, millis in points if size <= most]
+            axis.plot(*zip(*shown, strict=True), style, color=colour, markersize=4, label=name)
+    axes[0].plot(50, 6.0, "x", color=QUIET, markersize=9, label="thesis, 50 EVSEs")
+    tidy(axes[0], "N to 50", "EVSEs", "CPU time, ms").set_ylim(0.0, 1.5 * axes[0].get_ylim()[1])
+    tidy(axes[1], "N to 2,000", "EVSEs", "CPU time, ms").set_ylim(bottom=0.0)
+    legend(axes[0], loc="upper left")
     return figure

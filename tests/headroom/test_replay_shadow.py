@@ -79,6 +79,42 @@ def test_no_strategy_overloads_and_energy_is_conserved(
     assert run.ev_w.sum() * 0.25 == pytest.approx(sum(one.delivered_wh for one in run.served), abs=1e-3)
 
 
+TREE = """
+site: tree
+timezone: UTC
+csms: {{url: "ws://127.0.0.1:9100/ocpp"}}
+electrical: {{line_to_line_v: 480, model: {model}}}
+strategy: milp
+scheduler: {{kind: round_robin, quantum_s: 1800, min_on_s: 600}}
+feeders:
+  - {{id: main, rating_a: 60, usable: 0.8, meter: m-main, base_load_max_a: {{A: 20, B: 20, C: 20}}}}
+  - {{id: sub, parent: main, rating_a: 100, usable: 0.8, transformer: {{ratio: 2.3077, winding: delta-wye}}}}
+chargers:
+"""
+
+
+@pytest.mark.parametrize("model", ["arithmetic", "phasor"])
+def test_behind_a_delta_wye_transformer_every_line_holds_and_without_control_none_does(model: str) -> None:
+    pairs = ("[A, B]", "[B, C]", "[C, A]")
+    text = TREE.format(model=model) + "".join(
+        CHARGER.format(n).replace("main", "sub").replace("[A, B, C]", pairs[n % 3]).replace("16", "32")
+        for n in range(9)
+    )
+    site = parse_site(text + "meters:\n  - {id: m-main, stale_after_s: 60}\n", "tree.yaml")
+    rng = np.random.default_rng(1)
+    base = np.zeros((STEPS, 2, 3))
+    base[:, 0] = rng.uniform(0.0, 25.0, (STEPS, 3))
+    stays = tuple(
+        stay(n, int(rng.integers(0, 30)), int(rng.integers(8, 30)), float(rng.uniform(10, 40))) for n in range(9)
+    )
+    grid = Grid(site, BEGINS, STEP, base, stays, ())
+    free, run = (run_shadow(grid, strategy, quiet) for strategy in ("none", "milp"))
+    assert free.judge.max_loading > 1.0
+    assert free.judge.overload_s > 0.0
+    assert run.judge.max_loading <= 0.8 + 1e-6
+    assert run.judge.overload_s == 0.0
+
+
 def test_without_control_the_sum_of_all_cars_is_drawn_and_counted() -> None:
     """Three cars of 16 A beside 20 A are 68 A of 64 A usable for four quarters of an hour; no breaker trips."""
     run = run_shadow(grid_of([stay(n, 4 + 2 * n, 8, 40.0) for n in range(3)]), "none", quiet)
