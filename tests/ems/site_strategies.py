@@ -212,13 +212,21 @@ def ledgers(draw, evse, at=T0):
 def snapshots(draw, site, at=T0, disturbed=True):
     """Any snapshot of a site; undisturbed: all linked, settled and measured."""
     evses = {}
+    told = draw(st.booleans())
     for evse in site.evses:
         stay = draw(st.sampled_from(["charging", "charging", "charging", "full", "none"]))
         options = {"session": None}
         if stay != "none":
             full_since = at - seconds(300) if stay == "full" else None
             priority = draw(st.sampled_from([None, None, 1.5]))
-            options["session"] = session(evse.id, at, full_since=full_since, priority=priority)
+            wishes = {}
+            if told:
+                hours = draw(st.sampled_from([0.2, 2.0, 9.0]))
+                wishes = {
+                    "departure_at": at + seconds(3600 * hours),
+                    "energy_wanted_wh": draw(st.sampled_from([2e3, 2e4])),
+                }
+            options["session"] = session(evse.id, at, full_since=full_since, priority=priority, **wishes)
         options["csms_limit_a"] = draw(st.sampled_from([None, None, None, 4.0, 12.0]))
         options["seen_max_a"] = draw(st.sampled_from([None, None, 7.5, 16.0]))
         if disturbed:

@@ -13,7 +13,7 @@ from ems.problem import Allocation, Problem
 from ems.stackelberg import Stackelberg
 from ems.water_filling import WaterFilling
 
-STRATEGIES = (Milp(), WaterFilling(), Equal(), FirstCome(), Stackelberg(), Dro())
+STRATEGIES = (Milp(), WaterFilling(), Equal(), FirstCome(), Stackelberg(), Dro(), Dro("so"), Dro("ro"))
 every_strategy = pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: strategy.name)
 
 
