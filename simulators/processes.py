@@ -40,6 +40,7 @@ class VirtualProcess:
         self._parked: deque[tuple[Context, Callable[..., object], tuple[Any, ...]]] = deque()
         self._sockets: dict[int, Socket] = {}
         self._tasks: list[asyncio.Task[Any]] = []
+        self._cut_short: list[tuple[asyncio.Task[Any], Context, Callable[..., object], tuple[Any, ...]]] = []
 
     def context(self) -> Context:
         """A context in which everything that is scheduled belongs to this process."""
@@ -84,6 +85,11 @@ class VirtualProcess:
         """The run is over: let what is left of it be cancelled like everything else."""
         self.state = State.RUNNING
         self._unpark()
+        cut_short, self._cut_short = self._cut_short, []
+        for task, context, callback, args in cut_short:
+            # Its next step was due when the process was killed: only that step can end it.
+            task.cancel()
+            asyncio.get_running_loop().call_soon(callback, *args, context=context)
 
     def run(self, context: Context, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
         """Call back if the process runs; later if it is paused; never if it was killed. To be called in `context`."""
@@ -91,6 +97,8 @@ class VirtualProcess:
             callback(*args)
         elif self.state is State.PAUSED:
             self._parked.append((context, callback, args))
+        elif isinstance(task := getattr(callback, "__self__", None), asyncio.Task):
+            self._cut_short.append((task, context, callback, args))
 
     def _unpark(self) -> None:
         loop = asyncio.get_running_loop()
