@@ -45,8 +45,8 @@ def compile_plan(site: Site) -> Plan:
     """Compile a site: panel rows, the guard's lines, strategies."""
     return Plan(
         site=site,
-        layout=Layout.of(site, compile_panel(site)),
-        wiring=compile_wiring(site),
+        layout=Layout.of(site, compile_panel(site).compiled()),
+        wiring=compile_wiring(site).compiled(),
         ladder=build_ladder(site),
         timezone=ZoneInfo(site.timezone),
     )

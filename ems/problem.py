@@ -42,6 +42,15 @@ class Panel:
     usable_a: Vector
     conductors: npt.NDArray[np.int64]
 
+    def compiled(self) -> "Panel":
+        """Itself, with all that is derived from it worked out: not left to the first decision."""
+        for each in (self, self.of_kinds):
+            assert each.entries.row.size == each.entries.column.size
+            each.load_a(np.zeros(len(each.evses)))
+            assert each._loads.shape == each.matrix.shape
+            assert len(each._columns) == len(each.evses)
+        return self
+
     @cached_property
     def entries(self) -> "Entries":
         """The non-zero coefficients, row by row."""

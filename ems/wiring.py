@@ -95,6 +95,13 @@ class Wiring:
     site: Site
     lines: tuple[tuple[LoadedLine, ...], ...]
 
+    def compiled(self) -> "Wiring":
+        """Itself, with all that is derived from it worked out: not left to the first decision."""
+        for line in (one for lines in self.at.values() for one in lines):
+            line.bounds_a([0.0] * len(line.pulls), [0.0] * len(line.pulls))
+        assert set(self.below) == {feeder.id for feeder in self.leaves_first}
+        return self
+
     @cached_property
     def at(self) -> Mapping[tuple[FeederId, Phase], tuple[LoadedLine, ...]]:
         """The lines of each feeder's phases (groups left out), once per vector group."""

@@ -9,6 +9,11 @@ Why the bound holds (constant capacity and members): whoever is ahead of a membe
 k or earlier. Batch 1 is admitted at once and has used up its slice after one slice, which sends it to the back; then
 batch 2 fits, and so on: a member of batch k waits at most k - 1 slices. EVSEs behind a waiting one may use what it
 cannot (*guests*): a guest's time is not counted, and it yields as soon as the one ahead fits.
+
+Differences from the seed: q is found, not given, and differs by panel; groups are batches that fit and not a fixed cut
+(eq. 3.1's floor form contradicts table 6.1, see `scheduler.groups`); a slice is never shorter than the minimum on-time;
+elapsed time in a slice survives a re-plug; every waiting one is told a bound. Where drivers have told what they need,
+`scheduler.by_need` keeps the same bound and chooses whom to serve.
 """
 
 from collections.abc import Mapping, Sequence
