@@ -25,7 +25,8 @@ from proxy.recording import Direction, Recorder
 log = structlog.get_logger()
 
 _PAUSE_S: Final = 0.5
-_BATCH: Final = 500
+_BATCH: Final = 200
+"""In one transaction: limits that are to become durable wait behind it."""
 _AT_ONCE: Final = 20
 """How many are read before others have their turn on the loop."""
 _PRUNE_EVERY_S: Final = 900.0
@@ -71,6 +72,7 @@ class MessageLog:
         self._open: dict[ChargerId, OrderedDict[tuple[bool, str], str]] = {}
         self._number = int(clock.now().timestamp() * 1000) << 20
         self._wake = asyncio.Event()
+        self._failing = False
 
     def add_site(self, site: SiteId, salt: bytes) -> None:
         """A site whose messages may come; `salt` keeps its id tags from being guessed."""
@@ -111,8 +113,11 @@ class MessageLog:
             await self._store.transact(lambda conn: add_messages(conn, rows))
         except StorageError as error:
             self.counts.dropped += len(rows)
-            log.error("messages_not_logged", dropped=len(rows), error=str(error))
+            if not self._failing:  # told once, not twice a second
+                log.error("messages_not_logged", dropped=len(rows), error=str(error))
+            self._failing = True
             return False
+        self._failing = False
         self.counts.written += len(rows)
         return True
 

@@ -13,6 +13,10 @@ UNACKNOWLEDGED_MS = 60_000
 also where the peer never answers a ping."""
 
 
+TLS_HANDSHAKE_S = 15.0
+"""How long a charger may take for TLS; slow ones with a 2048 bit key and a bad link take some seconds."""
+
+
 class Listener(Protocol):
     """An open port."""
 
@@ -67,7 +71,10 @@ class LoopNetwork:
         backlog: int = 4096,
     ) -> Listener:
         """See `Network.listen`. A backlog of 100, asyncio's own, makes 2,000 chargers wait for minutes."""
-        server = await asyncio.get_running_loop().create_server(factory, host, port, ssl=ssl, backlog=backlog)
+        limit_s = TLS_HANDSHAKE_S if ssl is not None else None
+        server = await asyncio.get_running_loop().create_server(
+            factory, host, port, ssl=ssl, backlog=backlog, ssl_handshake_timeout=limit_s
+        )
         for listening in server.sockets:
             _limit_unacknowledged(listening)
         return _SocketListener(server)

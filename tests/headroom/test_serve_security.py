@@ -150,11 +150,19 @@ def test_a_password_becomes_a_hash_that_the_site_file_takes(capsys, monkeypatch)
         run_key(capsys, monkeypatch, "")
 
 
+NEW_KEY = {"key": "AuthorizationKey", "value": "00" * 16}
+
+
 async def answer_everything(connection) -> None:
+    """A CSMS that after an Authorize tries to change the charger's key; the answer comes back as a Heartbeat's."""
     async for message in connection:
         frame = json.loads(message)
         if frame[0] == 2:
             await connection.send(json.dumps([3, frame[1], {}]))
+            if frame[2] == "Authorize":
+                await connection.send(json.dumps([2, "new key", "ChangeConfiguration", NEW_KEY]))
+        elif frame[1] == "new key":
+            await connection.send(json.dumps([2, "told", "DataTransfer", {"vendorId": json.dumps(frame[2])}]))
 
 
 async def test_the_whole_service_over_tls_on_both_sides(authority: Authority, tmp_path: Path):
@@ -184,6 +192,17 @@ async def test_the_whole_service_over_tls_on_both_sides(authority: Authority, tm
         assert base64.b64encode(b"CP002:secret of CP002")[:20] not in said
 
 
+async def until_told(charger) -> dict[str, list[object]]:
+    """What the charger hears until the CSMS has told what became of its command; it accepts everything with {}."""
+    heard: dict[str, list[object]] = {}
+    while "told" not in heard:
+        frame = json.loads(await asyncio.wait_for(charger.recv(), 10))
+        heard[frame[1]] = frame
+        if frame[0] == 2:
+            await charger.send(json.dumps([3, frame[1], {}]))
+    return heard
+
+
 async def _use(authority: Authority, ports: dict[str, int]) -> None:
     tls, plain = f"wss://127.0.0.1:{ports['ocpp_port']}", f"ws://127.0.0.1:{ports['ocpp_plain_port']}"
     own = client_side(authority.file, authority.issue("CP001"))
@@ -207,8 +226,10 @@ async def _use(authority: Authority, ports: dict[str, int]) -> None:
     ):
         for charger in (one, two):
             await charger.send('[2,"mine","Authorize",{"idTag":"TAG-OF-ANNA"}]')
-            while json.loads(await asyncio.wait_for(charger.recv(), 10))[1] != "mine":
-                pass
+            heard = await until_told(charger)
+            # CP001 came by certificate, so that a new password changes nothing here; CP002's is in the site file.
+            assert ("new key" in heard) == (charger is one)
+            assert heard["told"][3] == {"vendorId": "{}" if charger is one else '{"status": "Rejected"}'}
         async with asyncio.timeout(10):
             while True:
                 found = (await api.get("/chargers/CP002/messages?action=Authorize")).raise_for_status().json()

@@ -1,6 +1,8 @@
 """Security profiles 0 to 3 over real sockets, against TLS that is not ours: Python's own settings on the other side."""
 
+import asyncio
 import base64
+import contextlib
 import ssl
 from dataclasses import replace
 from ipaddress import ip_network
@@ -110,6 +112,15 @@ async def test_who_fails_again_and_again_waits_and_its_neighbour_does_not():
         assert await comes_in(here, path="/ocpp/CP002", additional_headers=basic("CP002", bytes.fromhex(KEY)))
 
 
+async def test_whom_the_csms_does_not_believe_again_and_again_waits():
+    def no(connection, request):
+        return connection.respond(401, "no")
+
+    async with world(csms_options={"process_request": no}) as here:
+        assert [(await told(here))[0] for _ in range(4)] == [401, 401, 401, 429]
+        assert here.proxy.counters.refused_by_csms == 3
+
+
 # Profile 2: TLS and a password.
 
 
@@ -164,6 +175,16 @@ async def test_plain_text_at_the_tls_port_ends_that_socket_alone(authority: Auth
         with pytest.raises((OSError, EOFError, InvalidMessage)):
             async with here.charger():
                 raise AssertionError("it was let in")
+        assert await comes_in(here, ssl=client_side(authority.file))
+
+
+async def test_who_begins_tls_and_says_no_more_is_not_waited_for(authority: Authority, tls, monkeypatch):
+    monkeypatch.setattr("proxy.network.TLS_HANDSHAKE_S", 0.1)
+    async with world(tls=tls) as here:
+        reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
+        with contextlib.suppress(ConnectionError):
+            assert await soon(reader.read()) == b""
+        writer.close()
         assert await comes_in(here, ssl=client_side(authority.file))
 
 
