@@ -1,8 +1,8 @@
 """The non-EV load of a site's feeders as it stands: which readings are believed, the estimate, and the forecast."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -29,14 +29,19 @@ MOVED_A = 5.0
 """A meter that repeats itself to the last digit while an EVSE below it moves by more shows something else."""
 
 
+SEEN = timedelta(seconds=10)
+"""A step of an EVSE is in a meter's next reading, and in the EVSE's own sample, within this."""
+
+
 @dataclass
 class _Watched:
-    """What one meter last showed, and what the EVSEs below it drew when it began to show that."""
+    """What one meter last showed, since when, and what the EVSEs below it drew first after that."""
 
     gates: Mapping[Phase, Plausibility]
     believed: MeterReading | None = None
     shown: MeterReading | None = None
-    draws_a: Mapping[EvseId, float] | None = None
+    since: datetime | None = None
+    first_a: dict[EvseId, float] = field(default_factory=dict)
     doubt: str | None = None
 
 
@@ -66,7 +71,7 @@ class BaseLoads:
         readings: dict[MeterId, MeterReading] = {}
         forecasts: dict[FeederId, PhaseAmps] = {}
         for meter, feeder in self.meters.items():
-            believed = self._believed(meter, now)
+            believed = self._believed(meter)
             age_s = 0.0
             if believed is not None:
                 readings[meter] = believed
@@ -95,29 +100,27 @@ class BaseLoads:
         """The whole forecast, where it is one (a recorded profile is not)."""
         return self.forecaster if isinstance(self.forecaster, LiveForecast) else None
 
-    def _believed(self, meter: MeterId, now: datetime) -> MeterReading | None:
+    def _believed(self, meter: MeterId) -> MeterReading | None:
         """The newest reading that can be right."""
         watched = self._watched[meter]
         known = self._live.readings(meter)
         if not known or (watched.shown is not None and known[-1].at <= watched.shown.at):
             return watched.believed
-        before = watched.shown
+        before, doubted = watched.shown, watched.doubt
         for reading in known:
             if before is None or reading.at > before.at:
                 self._watch(watched, reading)
-        if watched.doubt is not None:
-            log.warning("meter_doubted", meter=meter, why=watched.doubt, at=now.isoformat())
+        if watched.doubt is not None and doubted is None:
+            log.warning("meter_doubted", meter=meter, why=watched.doubt)
         return watched.believed
 
     def _watch(self, watched: _Watched, reading: MeterReading) -> None:
-        draws_a = self._draws_a(self.meters[reading.meter])
-        if watched.shown is None or watched.shown.current_a != reading.current_a:
-            watched.draws_a = draws_a
+        if watched.since is None or watched.shown is None or watched.shown.current_a != reading.current_a:
+            watched.since, watched.first_a = reading.at, {}
         watched.shown = reading
         verdicts = {p: gate.judge(reading.at.timestamp(), reading.current_a[p]) for p, gate in watched.gates.items()}
         low = [phase for phase, verdict in verdicts.items() if verdict is Verdict.TOO_LOW]
-        begun_a = watched.draws_a or {}
-        moved = [evse for evse, a in draws_a.items() if abs(a - begun_a.get(evse, a)) > MOVED_A]
+        moved = self._moved(watched, self.meters[reading.meter], watched.since + SEEN, reading.at - SEEN)
         watched.doubt = None
         if low:
             watched.doubt = f"phase {', '.join(low)}: {Verdict.TOO_LOW}"
@@ -126,11 +129,14 @@ class BaseLoads:
         else:
             watched.believed = reading
 
-    def _draws_a(self, feeder: FeederId) -> dict[EvseId, float]:
-        """What each EVSE below drew by its newest sample, A; those that tell none are left out."""
-        found: dict[EvseId, float] = {}
+    def _moved(self, watched: _Watched, feeder: FeederId, since: datetime, until: datetime) -> list[EvseId]:
+        """The EVSEs below whose samples within a time, in which the meter showed one and the same, are far apart."""
+        found = []
         for evse in self._site.evses_below(feeder):
-            samples = self._live.samples(evse.id)
-            if samples and samples[-1].current_a is not None:
-                found[evse.id] = samples[-1].current_a
+            for sample in self._live.samples(evse.id):
+                if sample.current_a is None or not since <= sample.received_at <= until:
+                    continue
+                first_a = watched.first_a.setdefault(evse.id, sample.current_a)
+                if abs(sample.current_a - first_a) > MOVED_A and evse.id not in found:
+                    found.append(evse.id)
         return found
