@@ -26,7 +26,7 @@ class ChargerDesk:
 
     `new_token` gives unique tokens for own calls. `transactions` are the sessions known to run, per connector;
     `capability` what earlier runs learnt; `csms_profiles` the CSMS's profiles as an earlier run told them.
-    `line_to_line_v` is the supply's nominal voltage.
+    `line_to_line_v` is the supply's nominal voltage; `notify_limits`: the CSMS wants to hear of our limits (2.x).
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class ChargerDesk:
         line_to_line_v: float = 208.0,
         capability: Capability | None = None,
         csms_profiles: Sequence[Mapping[str, Any]] = (),
+        notify_limits: bool = False,
     ) -> None:
         self.charger, self.version = charger, version
         self.counts: Counter[str] = Counter()
@@ -56,6 +57,7 @@ class ChargerDesk:
             line_to_line_v=line_to_line_v,
             capability=capability or Capability(),
             stored=csms_profiles,
+            notify_limits=notify_limits,
         )
         self._withheld: list[Event] = []
         self._wakes_at: datetime | None = None

@@ -25,6 +25,7 @@ from proxy.protocol.dialects import dialect_of, read_status
 from proxy.protocol.exchange import Call, Exchange, OwnOutcome, Side
 from proxy.protocol.features import Features
 from proxy.protocol.interception import Answered, Order, Verdict
+from proxy.protocol.limit_notices import LimitNotices
 from proxy.protocol.placing import Placing
 from proxy.protocol.profile_reports import ProfileReports
 from proxy.protocol.profiles import Profiles
@@ -37,7 +38,9 @@ BEFORE_S = 120.0
 
 
 class SmartCharging:
-    """One charger's. `stored` are the CSMS's profiles as an earlier run told them (`CsmsProfilesChanged`)."""
+    """One charger's. `stored` are the CSMS's profiles as an earlier run told them (`CsmsProfilesChanged`);
+    `notify_limits`: the CSMS wants to hear of ours.
+    """
 
     def __init__(
         self,
@@ -50,6 +53,7 @@ class SmartCharging:
         line_to_line_v: float,
         capability: Capability,
         stored: Sequence[Mapping[str, Any]] = (),
+        notify_limits: bool = False,
     ) -> None:
         self._charger, self._version = charger, version
         dialect = dialect_of(version)
@@ -72,6 +76,7 @@ class SmartCharging:
         self._model = DeviceModel(version, self.features, self.placing, self._learnt)
         self._composite = CompositeReply(charger, self.profiles, self.csms, clock, line_to_line_v)
         self._reports = ProfileReports(dialect, self.shadow, self.profiles, new_token)
+        self._notices = LimitNotices(charger, new_token) if notify_limits and version != "ocpp1.6" else None
         self._told_revision = -1
         self._next_change: datetime | None = None
         self._expiry: datetime | None = None
@@ -158,6 +163,8 @@ class SmartCharging:
             return [*events, *calls]
         events, calls = self.profiles.on_outcome(outcome)
         wants: Wants = [*events, *calls, *self._requests.progress(outcome)]
+        if self._notices is not None:
+            wants += self._notices.about(events)
         if outcome.call.slot == "read-profiles":
             book = self._reports.nothing_there(read_status(outcome.payload), outcome.at)
             if book is not None:

@@ -106,6 +106,7 @@ class Bench:
         failsafe_a: float = 6.0,
         quirks: Behaviour = STANDARD,
         stored: tuple = (),
+        **options: object,
     ) -> None:
         self.version, self.charger = version, charger_of(evses, phases, failsafe_a)
         self.now = T0
@@ -129,6 +130,7 @@ class Bench:
             lambda: f"t{next(self._tokens)}",
             line_to_line_v=VOLTS,
             csms_profiles=stored,
+            **options,
         )
         self._heartbeat()
 

@@ -471,6 +471,25 @@ def test_a_composite_schedule_that_is_none_passes(reply):
     assert ask(bench_of(), "GetCompositeSchedule", {"connectorId": 1, "duration": 600}, reply) == reply
 
 
+# Telling the CSMS of ours.
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_csms_hears_of_our_limits_where_the_site_wants_it(version):
+    bench = Bench(version, notify_limits=True)
+    bench.connect()
+    for limit, wait_s in ((16.0, 1.0), (16.5, 1.0), (20.0, 1.0), (8.0, 61.0), (20.0, 61.0), (32.0, 1.0)):
+        bench.ems(limit)
+        bench.wait(wait_s)
+    heard = [
+        (call.action, call.payload.get("chargingSchedule", [{"chargingSchedulePeriod": [{"limit": None}]}])[0])
+        for call in bench.up
+    ]
+    told_ = [(action, schedule["chargingSchedulePeriod"][0]["limit"]) for action, schedule in heard]
+    notices = [("NotifyChargingLimit", limit) for limit in (16.0, 8.0, 20.0)]
+    assert told_ == ([] if version == "ocpp1.6" else [*notices, ("ClearedChargingLimit", None)])
+
+
 # Time and restarts.
 
 
