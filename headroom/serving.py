@@ -37,6 +37,8 @@ from proxy.tls_files import ServerTls
 
 log = structlog.get_logger()
 
+Part = Callable[[], Awaitable[object]]
+
 _LAST_FRAMES_S = 1.0
 """For the last limits to reach their chargers before the links close."""
 
@@ -84,7 +86,7 @@ async def run_service(
             await _started(decider)
         watch = partial(watch_files, tuple(gates.values()), server_tls, clock)
         told = notifiers(listening.notify, service, _new_id)
-        beside = [watch, *await outer_parts(service, listening.forecasts), *told]
+        beside: list[Part] = [watch, *await outer_parts(service, listening.forecasts), *told]
         await _run(service, listening, beside, server_tls, as_json=as_json)
     finally:
         for decider in deciders.values():
@@ -118,7 +120,7 @@ async def _closed(store: Store) -> None:
 async def _run(
     service: Service,
     listening: Listening,
-    beside: Sequence[Callable[[], Awaitable[None]]],
+    beside: Sequence[Part],
     server_tls: ServerTls | None,
     *,
     as_json: bool,

@@ -37,6 +37,11 @@ ADVICE: Mapping[str, tuple[str, str]] = {
         "it does not refuse by itself",
         "unplug the car and plug it in again; the charger is remembered (`after_zero: stays_paused` in its quirks)",
     ),
+    "phase_mapping": (
+        "steps of an EVSE's current answer on other phases of its panel than the site file says, or on none",
+        "have the wiring checked; correct `feeder` and `phases` in the site file: until then the panel is not "
+        "protected as it should be",
+    ),
     "failsafe_unproven": (
         "the site accepted fall-backs that no test has shown",
         "commission the chargers and set `failsafe_proven`",

@@ -61,8 +61,8 @@ def read_settings(file: Path, sites: list[str]) -> NotifySettings:
     for index, name in enumerate(names):
         if name in names[:index]:
             raise HeadroomError(f"--notify {file}: webhooks.{index}.name: '{name}' is there twice")
-    for told in (*found.webhooks, *found.mqtt):
-        for site in told.sites or ():
+    for confined in (*(hook.sites for hook in found.webhooks), *(broker.sites for broker in found.mqtt)):
+        for site in confined or ():
             if site not in sites:
                 raise HeadroomError(f"--notify {file}: sites: there is no site '{site}'; known: {', '.join(sites)}")
     for hook in found.webhooks:
