@@ -180,6 +180,7 @@ class CsmsSettings:
 
     `recognises_repeats`: the CSMS knows a StartTransaction again that it holds already (by connector, idTag, meterStart
     and timestamp), so that one whose reply was lost may be sent until it is answered. `fan_out_url`: who sees a copy.
+    `notify_limits`: it is told of the EMS's limits (2.x, NotifyChargingLimit).
     """
 
     url: str
@@ -187,6 +188,7 @@ class CsmsSettings:
     tls: CsmsTls | None = None
     recognises_repeats: bool = False
     fan_out_url: str | None = None
+    notify_limits: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,6 +132,7 @@ def _proxy(
             transactions=controller.picture.transactions(charger.id),
             line_to_line_v=line_to_line_v,
             csms_profiles=controller.picture.live.csms_profiles(charger.id, version),
+            notify_limits=controller.site.csms.notify_limits,
         )
         guards[charger.id] = inner.guard
         known = controller.picture.live.quirks

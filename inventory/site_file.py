@@ -230,7 +230,13 @@ def _csms(site: SiteModel, folder: FilePath | None) -> CsmsSettings:
     model = site.csms
     tls = model.tls
     fan_out_url = model.fan_out.url if model.fan_out is not None else None
-    plain = CsmsSettings(model.url, model.outage, recognises_repeats=model.recognises_repeats, fan_out_url=fan_out_url)
+    plain = CsmsSettings(
+        model.url,
+        model.outage,
+        recognises_repeats=model.recognises_repeats,
+        fan_out_url=fan_out_url,
+        notify_limits=model.notify_limits,
+    )
     if tls is None:
         return plain
 

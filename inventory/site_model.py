@@ -90,6 +90,10 @@ class CsmsModel(Strict):
         default=None,
         description="Who gets a copy of what the chargers send and the CSMS answers; what it says itself is ignored.",
     )
+    notify_limits: bool = Field(
+        default=_default(words.CsmsSettings, "notify_limits"),
+        description="Tell the CSMS of the building's limits (OCPP 2.x, NotifyChargingLimit).",
+    )
     tls: CsmsTlsModel | None = None
 
 

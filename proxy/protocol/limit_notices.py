@@ -1,4 +1,4 @@
-"""2.x: tells the CSMS of limits that are not its own, where the site wants it (K14, K25): NotifyChargingLimit (pure)."""
+"""2.x: tells the CSMS of limits that are not its own, where the site wants it (K14, K25); pure."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
