@@ -18,7 +18,7 @@ from proxy.protocol.frames import CallFrame, ErrorFrame, ResultFrame, error_fram
 from proxy.protocol.held import Entry, Kind, Remembered, Stored, TagInfo
 from proxy.protocol.hold_policy import Held
 from proxy.protocol.interception import Answered
-from proxy.protocol.provisional import TransactionIds
+from proxy.protocol.provisional import TransactionIds, transaction_of
 from proxy.protocol.replay import Replay
 from proxy.protocol.stand_in import TELLING, StandIn, learnt, transaction_given
 from proxy.replaying import Replayer
@@ -105,6 +105,7 @@ class Hold:
         self._replayer = Replayer(self._charger, office, self, replay, ids)
         self._replayer.backlog = remembered.pending > 0
         self._replayer.done.update(remembered.done)
+        self._replayer.given_up.update(remembered.given_up)
         self._leg: Leg | None = None
         self._link: HeldLink
         self._open: dict[str, _Open] = {}
@@ -225,8 +226,13 @@ class Hold:
     # Answering.
 
     def _has_to_queue(self, frame: CallFrame) -> bool:
-        """Whether a message comes behind kept ones, or is one of those that the CSMS has already."""
+        """Whether a message comes behind kept ones, is one of those that the CSMS has already, or of a transaction that
+        it will never know.
+        """
         if self._replayer.backlog:
+            return True
+        given_up = self._replayer.given_up
+        if given_up and transaction_of(bytes(frame.payload)) in given_up:
             return True
         done = self._replayer.done
         return bool(done) and self._entry(frame, was_sent=False).key in done

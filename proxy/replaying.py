@@ -51,6 +51,7 @@ class Replayer:
         backlog: whether anything is kept, or about to be: then further messages have to queue up behind it.
         ids: the provisional transaction ids.
         done: keys of messages that the CSMS has, with their provisional id.
+        given_up: provisional ids that the CSMS will never know: messages with them stay here.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Replayer:
         self.backlog = False
         self.ids = ids
         self.done: dict[str, int | None] = {}
+        self.given_up: set[int] = set()
         self._charger, self._office, self._teller, self._replay = charger, office, teller, replay
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -236,6 +238,8 @@ class Replayer:
                 self._office.failed(result)
             else:
                 self._office.counters.set_aside += 1
+                if stored.transaction is not None:
+                    self.given_up.add(stored.transaction)
                 _log.error("message_set_aside", charger=self._charger, action=stored.entry.action, why=decision.why)
                 if doubt is not None:
                     self._tell_doubt(doubt, given_up=True)

@@ -85,7 +85,11 @@ class SpoolBook:
             " AND done_at > ? ORDER BY seq DESC LIMIT ?",
             (charger, (now - _REPEATS_COME_WITHIN).isoformat(), _DONE_KEYS),
         ).fetchall()
-        return Remembered(row is not None and bool(row[0]), pending, tuple(transactions), tuple(done))
+        given_up = self._run(
+            "SELECT provisional FROM entry WHERE charger = ? AND state = 'aside' AND kind = 'start'", (charger,)
+        ).fetchall()
+        booted = row is not None and bool(row[0])
+        return Remembered(booted, pending, tuple(transactions), tuple(done), tuple(number for (number,) in given_up))
 
     # Tags.
 
@@ -201,4 +205,4 @@ def _instant(text: str | None) -> datetime | None:
 
 def _digest(salt: bytes, authorization: bytes) -> bytes:
     # 16 random bytes and more are a key's length in OCPP: the hash has to be salted, and need not be slow.
-    return hashlib.scrypt(authorization, salt=salt, n=2**12, r=8, p=1, dklen=32)
+    return hashlib.scrypt(authorization, salt=salt, n=2**10, r=8, p=1, dklen=32)

@@ -69,10 +69,11 @@ class Doubt(msgspec.Struct, frozen=True):
 class Remembered(msgspec.Struct, frozen=True):
     """What is known of a charger when its socket opens. `booted`: the CSMS has accepted it. `pending` messages wait for
     the CSMS; `transactions` are provisional 1.6 ids with the CSMS's own; `done` are keys of messages that the CSMS has,
-    with their provisional id.
+    with their provisional id; `given_up` are provisional ids of starts that the CSMS will not be sent again.
     """
 
     booted: bool = False
     pending: int = 0
     transactions: tuple[tuple[int, int], ...] = ()
     done: tuple[tuple[str, int | None], ...] = ()
+    given_up: tuple[int, ...] = ()
