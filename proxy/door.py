@@ -89,7 +89,7 @@ class Door:
         try:
             yield not leg.has_ended and await self._proves_password(leg, who, rules)
         finally:
-            self._turnstile.leave(restless)
+            self._turnstile.leave(who, restless)
 
     def refused_by_csms(self, leg: ChargerLeg, who: ChargerId, status: int) -> None:
         """The CSMS did not believe it: that is a failure too."""

@@ -19,15 +19,16 @@ _MOST_KNOWN = 20_000
 class Turnstile:
     """At most `at_once` are inside; `most_waiting` wait, each charger in one place, `patience_s` at most.
 
-    Chargers that reconnect all the time wait behind all others, and only a quarter of the room is theirs: neighbours
-    keep their service. Nobody is refused while there is room to wait. `waited` counts those that were not let in at
-    once.
+    Chargers that reconnect all the time wait behind all others, are inside once each, and leave a quarter of the room
+    to the others: neighbours keep their service. Nobody is refused while there is room to wait. `waited` counts those
+    that were not let in at once.
     """
 
     def __init__(self, at_once: int, most_waiting: int, patience_s: float, time: Callable[[], float]) -> None:
         self._at_once, self._most_waiting, self._patience_s, self._time = at_once, most_waiting, patience_s, time
-        self._for_restless = max(1, at_once // 4)
-        self._inside: dict[bool, int] = {False: 0, True: 0}
+        self._for_restless = max(1, at_once - max(1, at_once // 4))
+        self._calm_inside = 0
+        self._restless_inside: set[ChargerId] = set()
         self._lines: dict[bool, OrderedDict[ChargerId, asyncio.Future[Passage]]] = {
             False: OrderedDict(),
             True: OrderedDict(),
@@ -44,8 +45,8 @@ class Turnstile:
         """Wait for one's turn. The second value is for `leave`, which has to follow an "in"."""
         restless = self._is_restless(who)
         line = self._lines[restless]
-        if not line and self._has_room(restless):
-            self._inside[restless] += 1
+        if not line and self._has_room(who, restless):
+            self._come_in(who, restless)
             return "in", restless
         self.waited += 1
         older = next((one for one in self._lines.values() if who in one), None)
@@ -61,29 +62,42 @@ class Turnstile:
             return await turn, restless
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled() and turn.result() == "in":
-                self.leave(restless)  # the turn came together with the end of who waited for it
+                self.leave(who, restless)  # the turn came together with the end of who waited for it
             raise
         finally:
             patience.cancel()
             if line.get(who) is turn:
                 del line[who]
 
-    def leave(self, restless: bool) -> None:
+    def leave(self, who: ChargerId, restless: bool) -> None:
         """One's handshake is over, however it ended."""
-        self._inside[restless] -= 1
+        if restless:
+            self._restless_inside.discard(who)
+        else:
+            self._calm_inside -= 1
         self._let_in()
 
-    def _has_room(self, restless: bool) -> bool:
-        inside = self._inside[False] + self._inside[True]
-        return inside < self._at_once and (not restless or self._inside[True] < self._for_restless)
+    def _come_in(self, who: ChargerId, restless: bool) -> None:
+        if restless:
+            self._restless_inside.add(who)
+        else:
+            self._calm_inside += 1
+
+    def _has_room(self, who: ChargerId, restless: bool) -> bool:
+        if self._calm_inside + len(self._restless_inside) >= self._at_once:
+            return False
+        return not restless or (len(self._restless_inside) < self._for_restless and who not in self._restless_inside)
 
     def _let_in(self) -> None:
-        for restless in (False, True):
-            line = self._lines[restless]
-            while line and self._has_room(restless):
-                _, turn = line.popitem(last=False)
+        for restless, line in self._lines.items():  # the calm ones first
+            for who, turn in tuple(line.items()):
+                if not self._has_room(who, restless):
+                    if not restless:
+                        return
+                    continue
+                del line[who]
                 if not turn.done():
-                    self._inside[restless] += 1
+                    self._come_in(who, restless)
                     turn.set_result("in")
 
     def _is_restless(self, who: ChargerId) -> bool:

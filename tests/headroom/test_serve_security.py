@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import structlog
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 from websockets.exceptions import InvalidStatus
@@ -24,7 +25,7 @@ from domain.errors import HeadroomError
 from domain.password import PasswordHash
 from domain.security import ChargerSecurity, SiteSecurity
 from domain.site import ClientCertificate, CsmsTls, Site
-from headroom.charger_gate import TlsOptions, open_gates
+from headroom.charger_gate import TlsOptions, open_gates, watch_files
 from headroom.key_command import key
 from headroom.settings import child_environment
 from inventory.site_file import load_site
@@ -131,6 +132,46 @@ def test_options_that_do_not_fit_together_end_with_2(authority: Authority, optio
 
 def basic(user: str, password: str) -> dict[str, str]:
     return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+
+class Ticks:
+    """A clock whose sleeps end when the test says so."""
+
+    def __init__(self) -> None:
+        self.ticks: asyncio.Queue[None] = asyncio.Queue()
+        self.waiting = asyncio.Event()
+
+    def now(self):
+        return NOW
+
+    async def sleep(self, seconds: float) -> None:
+        self.waiting.set()
+        await self.ticks.get()
+
+    async def tick(self) -> None:
+        """Let one sleep end, and return when the next one begins."""
+        await self.waiting.wait()
+        self.waiting.clear()
+        self.ticks.put_nowait(None)
+        await self.waiting.wait()
+
+
+async def test_lists_and_certificates_are_read_again_and_what_is_bad_is_told_once(authority: Authority):
+    site = load_site(a_site(authority))
+    pair = authority.issue("renewed", server=True)
+    gates, tls = open_gates([site], TlsOptions((pair,), authority.file), lambda: NOW)
+    clock = Ticks()
+    with structlog.testing.capture_logs() as logs:
+        watching = asyncio.get_running_loop().create_task(watch_files(gates.values(), tls, clock))
+        (authority.folder / "revoked.txt").write_text("abc123\n")
+        authority.issue("renewed", server=True, kind="2048")
+        await clock.tick()
+        (authority.folder / "revoked.txt").write_text("no number\n")
+        for _ in range(3):
+            await clock.tick()
+        watching.cancel()
+    assert [one["event"] for one in logs] == ["revocations_read", "certificates_read", "file_not_used"]
+    assert logs[0]["revoked"] == 1
 
 
 def run_key(capsys, monkeypatch, typed: str, **options: bool) -> str:

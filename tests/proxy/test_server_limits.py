@@ -85,7 +85,7 @@ async def test_beyond_the_line_there_is_503_and_a_time_to_come_back():
 
 
 async def test_one_that_reconnects_all_the_time_keeps_nobody_out():
-    """It fills its own quarter of the room with handshakes that hang; a neighbour is let in at once."""
+    """Its handshakes hang, and it begins ever new ones; a neighbour is let in at once."""
     release = asyncio.Event()
 
     async def hanging(connection, request):

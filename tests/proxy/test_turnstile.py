@@ -38,11 +38,11 @@ async def test_so_many_at_once_and_the_rest_in_the_order_of_arrival():
     gate, _ = turnstile()
     tasks = await waiting(gate, "a", "b", "c", "d")
     assert [name for name, task in tasks.items() if task.done()] == ["a", "b"]
-    gate.leave(False)
+    gate.leave("a", False)
     await settle()
     assert tasks["c"].result() == ("in", False)
     assert not tasks["d"].done()
-    gate.leave(False)
+    gate.leave("b", False)
     assert (await tasks["d"])[0] == "in"
 
 
@@ -53,7 +53,7 @@ async def test_a_newer_connection_takes_the_place_of_the_one_that_waits():
     await settle()
     assert tasks["b"].result()[0] == "overtaken"
     assert gate.waiting == 1
-    gate.leave(False)
+    gate.leave("a", False)
     assert (await again)[0] == "in"
 
 
@@ -65,27 +65,35 @@ async def test_who_waits_too_long_or_finds_no_room_is_told():
     assert gate.waiting == 0
 
 
-async def test_one_that_reconnects_all_the_time_delays_no_neighbour():
-    """It fills the line as fast as it can, and still the calm ones behind it go first."""
+async def test_those_that_reconnect_all_the_time_delay_no_neighbour():
+    """They fill the line as fast as they can, and still the calm ones behind them go first."""
     gate, clock = turnstile(at_once=4)
+    hammering = ("h1", "h2", "h3", "h4")
     for _ in range(3):
-        assert await gate.enter("restless") == ("in", False)
-        gate.leave(False)
+        for name in hammering:
+            assert await gate.enter(name) == ("in", False)
+            gate.leave(name, False)
         clock.now_s += 1
-    assert await gate.enter("restless") == ("in", True)  # a quarter of the room
-    second = (await waiting(gate, "restless"))["restless"]
-    assert not second.done()
-    calm = await waiting(gate, "a", "b", "c", "d")
-    assert [task.done() for task in calm.values()] == [True, True, True, False]
-    gate.leave(False)
+    restless = await waiting(gate, *hammering)
+    assert [task.done() for task in restless.values()] == [True, True, True, False]  # a quarter stays free
+    again = (await waiting(gate, "h1"))["h1"]
+    calm = await waiting(gate, "a", "b")
+    assert [task.done() for task in calm.values()] == [True, False]
+    gate.leave("h1", True)
     await settle()
-    assert calm["d"].done()
-    assert not second.done()
+    assert calm["b"].result() == ("in", False)
+    assert not restless["h4"].done()
+    gate.leave("a", False)
+    await settle()
+    assert not again.done()
+    assert restless["h4"].result() == ("in", True)
+    gate.leave("b", False)
+    gate.leave("h2", True)
+    assert (await again) == ("in", True)
+    for name in ("h1", "h3", "h4"):
+        gate.leave(name, True)
     clock.now_s += 1000
-    gate.leave(True)
-    assert (await second) == ("in", True)
-    gate.leave(True)
-    assert (await gate.enter("restless")) == ("in", False)  # it has calmed down
+    assert await gate.enter("h1") == ("in", False)  # it has calmed down
 
 
 STEPS = st.lists(st.tuples(st.sampled_from(["enter", "leave", "cancel"]), st.integers(0, 5)), max_size=60)
@@ -97,22 +105,25 @@ def test_room_is_never_exceeded_and_never_lost(steps, at_once):
     async def run() -> None:
         gate, clock = turnstile(at_once=at_once, most_waiting=3)
         tasks: list[asyncio.Task] = []
-        inside: list[bool] = []
+        inside: list[tuple[str, bool]] = []
+        names: dict[asyncio.Task, str] = {}
 
         def gather() -> None:
             for task in [task for task in tasks if task.done()]:
                 tasks.remove(task)
                 if not task.cancelled() and task.result()[0] == "in":
-                    inside.append(task.result()[1])
+                    inside.append((names[task], task.result()[1]))
             assert len(inside) <= at_once
-            assert sum(inside) <= max(1, at_once // 4)
+            restless = [name for name, is_restless in inside if is_restless]
+            assert len(restless) == len(set(restless)) <= max(1, at_once - max(1, at_once // 4))
 
         for step, number in steps:
             clock.now_s += 0.1
             if step == "enter":
                 tasks.append(asyncio.get_running_loop().create_task(gate.enter(f"CP{number}")))
+                names[tasks[-1]] = f"CP{number}"
             elif step == "leave" and inside:
-                gate.leave(inside.pop())
+                gate.leave(*inside.pop())
             elif step == "cancel" and tasks:
                 tasks[number % len(tasks)].cancel()
             if number % 2:  # else several things happen before anybody runs
@@ -122,7 +133,7 @@ def test_room_is_never_exceeded_and_never_lost(steps, at_once):
         gather()
         for _ in range(100):
             while inside:
-                gate.leave(inside.pop())
+                gate.leave(*inside.pop())
             await settle()
             gather()
             if not tasks and not inside:
