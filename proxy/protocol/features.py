@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from proxy.protocol.exchange import OwnCall
 from proxy.protocol.tolerant import Json, as_int, as_object, as_objects, as_text
 
 CAREFUL_PERIODS = 8
 """How many periods a schedule of ours has where the charger does not say how many it takes."""
 CTRLR = "SmartChargingCtrlr"
+FEATURES_SLOT = "read-features"
 
 
 @dataclass(slots=True)
@@ -56,7 +58,7 @@ class Features:
             number = as_int(value)
             if number is not None:
                 setattr(self, field, number)
-        elif field in ("dynamic", "max_offline"):
+        elif field in ("dynamic", "max_offline") and value is not None:
             setattr(self, field, value is True or (isinstance(value, str) and value.strip().lower() == "true"))
 
 
@@ -73,6 +75,16 @@ _VARIABLES: Mapping[str, str] = {
     "SupportsMaxOfflineDuration": "max_offline",
     "SupportsFeature[MaxOfflineDuration]": "max_offline",
 }
+
+
+def ask_features(token: str) -> OwnCall:
+    """2.1: asks whether the station offers what 2.1 adds."""
+    wanted = ("DynamicProfiles", "MaxOfflineDuration")
+    data = [
+        *({"component": {"name": CTRLR}, "variable": {"name": "SupportsFeature", "instance": one}} for one in wanted),
+        *({"component": {"name": CTRLR}, "variable": {"name": f"Supports{one}"}} for one in wanted),
+    ]
+    return OwnCall("GetVariables", {"getVariableData": data}, FEATURES_SLOT, token)
 
 
 def name_of(item: Json) -> str | None:

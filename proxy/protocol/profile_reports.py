@@ -22,6 +22,7 @@ from proxy.protocol.tolerant import Json, as_int, as_object, as_objects, as_text
 
 OWN_REQUEST = 1_999_000_001
 """Our own question's requestId."""
+PROFILES_SLOT = "read-profiles"
 MOST_PAGES = 256
 _MOST_ASKED = 16
 _CSO = "CSO"
@@ -61,7 +62,7 @@ class ProfileReports:
             return []
         self._asked[OWN_REQUEST] = _Asked({}, None)
         payload = {"requestId": OWN_REQUEST, "chargingProfile": {"chargingLimitSource": [_CSO]}}
-        return [OwnCall("GetChargingProfiles", payload, "read-profiles", self._new_token())]
+        return [OwnCall("GetChargingProfiles", payload, PROFILES_SLOT, self._new_token())]
 
     def nothing_there(self, status: str | None, at: datetime) -> Book | None:
         """Our own question was answered without a report to come: what the shadow then holds; None: nobody knows."""

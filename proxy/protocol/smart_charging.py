@@ -23,11 +23,11 @@ from proxy.protocol.csms_requests import CsmsRequests, Wants
 from proxy.protocol.device_model import DeviceModel
 from proxy.protocol.dialects import dialect_of, read_status
 from proxy.protocol.exchange import Call, Exchange, OwnOutcome, Side
-from proxy.protocol.features import Features
+from proxy.protocol.features import FEATURES_SLOT, Features, ask_features
 from proxy.protocol.interception import Answered, Order, Verdict
 from proxy.protocol.limit_notices import LimitNotices
 from proxy.protocol.placing import Placing
-from proxy.protocol.profile_reports import ProfileReports
+from proxy.protocol.profile_reports import PROFILES_SLOT, ProfileReports
 from proxy.protocol.profiles import Profiles
 from proxy.protocol.shadow import Book, Shadow
 from proxy.protocol.tolerant import as_int, as_object, read_object
@@ -55,7 +55,7 @@ class SmartCharging:
         stored: Sequence[Mapping[str, Any]] = (),
         notify_limits: bool = False,
     ) -> None:
-        self._charger, self._version = charger, version
+        self._charger, self._version, self._new_token = charger, version, new_token
         dialect = dialect_of(version)
         self.features = Features(max_level=capability.max_level)
         self.shadow = Shadow(dialect, stored)
@@ -77,6 +77,7 @@ class SmartCharging:
         self._composite = CompositeReply(charger, self.profiles, self.csms, clock, line_to_line_v)
         self._reports = ProfileReports(dialect, self.shadow, self.profiles, new_token)
         self._notices = LimitNotices(charger, new_token) if notify_limits and version != "ocpp1.6" else None
+        self._answered: set[str] = set()
         self._told_revision = -1
         self._next_change: datetime | None = None
         self._expiry: datetime | None = None
@@ -146,7 +147,12 @@ class SmartCharging:
                 self.shadow.ended(event.transaction_id)
             elif isinstance(event, ChargerBooted) and event.accepted:
                 self.profiles.booted(event.firmware)
+                self.shadow.complete = False
+                self._answered.clear()
         wants: Wants = [*self.profiles.remerge(at)] if self.shadow.revision != before else []
+        if any(isinstance(event, ChargerBooted) and event.accepted for event in events):
+            # Some forget their profiles over a boot: ours are written, theirs are read again.
+            wants += [*self.profiles.remerge(at), *self._questions()]
         if any(isinstance(event, SessionStarted | SessionEnded) for event in events):
             self._next_change = at
         return [*wants, *self._news(at)]
@@ -154,7 +160,7 @@ class SmartCharging:
     def connected(self) -> list[Order]:
         """A new socket: first the fall-backs, so that no EVSE is without a limit."""
         self._requests.connected()
-        return [*self.profiles.connected(), *(self._reports.ask() if self._version != "ocpp1.6" else [])]
+        return [*self.profiles.connected(), *self._questions()]
 
     def on_outcome(self, outcome: OwnOutcome) -> Wants:
         """What became of a CALL of ours."""
@@ -165,7 +171,11 @@ class SmartCharging:
         wants: Wants = [*events, *calls, *self._requests.progress(outcome)]
         if self._notices is not None:
             wants += self._notices.about(events)
-        if outcome.call.slot == "read-profiles":
+        if outcome.call.slot in (FEATURES_SLOT, PROFILES_SLOT) and outcome.kind not in ("lost", "superseded"):
+            self._answered.add(outcome.call.slot)  # or never will be: it is not asked again before the next boot
+        if outcome.call.slot == FEATURES_SLOT and outcome.kind == "result":
+            self.features.read_variables(read_object(outcome.payload) or {})
+        if outcome.call.slot == PROFILES_SLOT:
             book = self._reports.nothing_there(read_status(outcome.payload), outcome.at)
             if book is not None:
                 wants += self._adopted(book, outcome.at)
@@ -193,6 +203,13 @@ class SmartCharging:
         return [*wants, *self._news(now)]
 
     # Inside.
+
+    def _questions(self) -> list[Order]:
+        """2.x: which profiles stand there, if that is not known; 2.1: what the station offers besides."""
+        if self._version == "ocpp1.6":
+            return []
+        features = [ask_features(self._new_token())] if self._version == "ocpp2.1" else []
+        return [call for call in (*self._reports.ask(), *features) if call.slot not in self._answered]
 
     def _news(self, at: datetime) -> list[Event]:
         """What is to be told: limits that lead now, the shadow where it changed, and what was withheld."""

@@ -93,8 +93,9 @@ class Station:
 
 
 class Bench:
-    """`theirs` is what the CSMS was told to be in force, kept by the same independent rules. `check` is called after each frame that the
-    charger got, `hears` when the CSMS has its answer.
+    """`theirs` is what the CSMS was told to be in force, kept by the same independent rules.
+
+    `check` is called after each frame that the charger got, `hears` when the CSMS has its answer.
     """
 
     def __init__(
@@ -231,6 +232,7 @@ class Bench:
     # The charger.
 
     reports: tuple[dict, ...] = ()
+    features: tuple[str, ...] = ()
 
     def charger_answers(self, action: str, payload: dict) -> dict | None:
         self.frames.append((action, payload))
@@ -242,7 +244,14 @@ class Bench:
             return self._report_profiles(payload)
         if action in ("RemoteStartTransaction", "RequestStartTransaction"):
             return {"status": "Accepted"}
+        if action == "GetVariables":
+            return {"getVariableResult": [self._variable(one) for one in payload["getVariableData"]]}
         raise AssertionError(f"the charger knows no {action}")
+
+    def _variable(self, asked: dict) -> dict:
+        if asked["variable"].get("instance") in self.features:
+            return {**asked, "attributeStatus": "Accepted", "attributeValue": "true"}
+        return {**asked, "attributeStatus": "UnknownVariable"}
 
     def _report_profiles(self, payload: dict) -> dict:
         asked = payload["chargingProfile"]

@@ -522,3 +522,22 @@ def test_a_restart_brings_the_shadow_back(version):
 def test_a_charger_without_a_cap_holds_a_cap_of_the_csms_no_more_than_it_would_alone():
     bench = bench_of(quirks=NO_CAP)
     assert bench.csms("SetChargingProfile", set_payload("ocpp1.6", "cap", [(0, 9.0)]))["status"] == "Rejected"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_charger_that_forgets_its_profiles_over_a_boot_is_held_all_the_same(version):
+    bench = bench_of(version, quirks=Behaviour(forgets_profiles_on_boot=True))
+    bench.start()
+    bench.csms("SetChargingProfile", set_payload(version, "cap", [(0, 9.0)], level=30, number=1))
+    bench.csms("SetChargingProfile", set_payload(version, "cap", [(0, 8.0)], level=3, number=2))
+    bench.csms("SetChargingProfile", set_payload(version, "cap", [(0, 7.0)], level=31, number=3))
+    bench.at_charger.store.boot()
+    bench.theirs.store.clear(lambda one: one.profile_id == 2)
+    station = {"chargePointVendor": "V", "chargePointModel": "M"}
+    if version != "ocpp1.6":
+        station = {"chargingStation": {"vendorName": "V", "model": "M"}, "reason": "PowerUp"}
+    bench._said("BootNotification", station, {"status": "Accepted", "currentTime": "2026-03-01T12:00:00Z"})
+    bench.settle()
+    assert bench.at_charger.limit_a(1, bench.now) == 7.0
+    bench.csms("ClearChargingProfile", {"id" if version == "ocpp1.6" else "chargingProfileId": 3})
+    assert bench.at_charger.limit_a(1, bench.now) == 9.0

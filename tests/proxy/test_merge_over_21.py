@@ -52,6 +52,11 @@ class Station(ChargePoint):
         gone = self.store.clear(lambda one: one.profile_id == charging_profile_id)
         return call_result.ClearChargingProfile(status="Accepted" if gone else "Unknown")
 
+    @on("GetVariables")
+    def on_variables(self, get_variable_data: list, **_: Any) -> call_result.GetVariables:
+        unknown = [{**camel(one), "attribute_status": "UnknownVariable"} for one in get_variable_data]
+        return call_result.GetVariables(get_variable_result=unknown)
+
     @on("GetChargingProfiles")
     def on_get(self, **_: Any) -> call_result.GetChargingProfiles:
         return call_result.GetChargingProfiles(status="NoProfiles")

@@ -344,7 +344,7 @@ def test_fallbacks_come_again_after_a_reconnect_but_not_on_a_budget():
     assert len(free.connected(T0)) == 1
     assert thrifty.connected(T0) == []
     boot = Call(Side.CHARGER, "b", "BootNotification", b'{"chargePointVendor":"","chargePointModel":"m"}', T0)
-    (booted,) = thrifty.on_exchange(Exchange(boot, True, b'{"status":"Accepted"}', T0))
+    booted, *_ = thrifty.on_exchange(Exchange(boot, True, b'{"status":"Accepted"}', T0))
     assert isinstance(booted, ChargerBooted)
     assert [call.slot for call in thrifty.apply(command(16.0))] == ["cap", "cap-fallback"]
 

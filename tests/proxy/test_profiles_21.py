@@ -6,7 +6,7 @@ import pytest
 from merge_world import T0, Bench, set_payload
 
 from domain.events import SetpointAccepted
-from proxy.protocol.exchange import Call, Exchange, Side
+from proxy.protocol.exchange import Call, Side
 
 CTRLR = {"name": "SmartChargingCtrlr"}
 
@@ -14,19 +14,7 @@ CTRLR = {"name": "SmartChargingCtrlr"}
 def bench_of(*features: str, version: str = "ocpp2.1", **more) -> Bench:
     """A station that tells of these features; it takes dynamic profiles as absolute ones."""
     bench = Bench(version, **more)
-    results = [
-        {
-            "component": CTRLR,
-            "variable": {"name": "SupportsFeature", "instance": feature},
-            "attributeStatus": "Accepted",
-            "attributeValue": "true",
-        }
-        for feature in features
-    ]
-    call = Call(Side.CSMS, "g", "GetVariables", b"{}", T0)
-    reply = json.dumps({"getVariableResult": results}).encode()
-    assert bench.desk.on_reply(call, True, reply) is None
-    bench.desk.on_exchange(Exchange(call, True, reply, T0))
+    bench.features = features
     accept, plain = bench.charger_answers, {}
 
     def answers(action: str, payload: dict) -> dict | None:
@@ -47,6 +35,7 @@ def bench_of(*features: str, version: str = "ocpp2.1", **more) -> Bench:
 
     bench.charger_answers = answers
     bench.connect()
+    bench.connect()  # the fall-back stands where the features want it from the second connection on
     bench.start()
     return bench
 
