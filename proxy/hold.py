@@ -21,6 +21,7 @@ from proxy.protocol.interception import Answered
 from proxy.protocol.provisional import TransactionIds, transaction_of
 from proxy.protocol.replay import Replay
 from proxy.protocol.stand_in import TELLING, StandIn, learnt, transaction_given
+from proxy.redialling import redial
 from proxy.replaying import Replayer
 from proxy.upstream import Refused, Unreachable
 
@@ -330,24 +331,18 @@ class Hold:
 
     async def _dial(self) -> None:
         settings = self._office.settings
-        pause_s = settings.redial_first_s
-        while True:
-            await asyncio.sleep(pause_s * (1.0 + 0.5 * self._chance.random()))
-            pause_s = min(2 * pause_s, settings.redial_most_s)
-            outcome = await self._way.dial()
-            if isinstance(outcome, Refused):
-                self._office.refused(self._charger)
-                self._link.close(_POLICY_VIOLATION, f"the CSMS answered {outcome.answer.status_code}")
-                return
-            if not isinstance(outcome, Unreachable):
-                self._dialling = None
-                self._leg = outcome
-                _log.info("csms_returned", charger=self._charger)
-                self._link.publish(CsmsReturned(self._charger, self._office.clock.now()))
-                self._link.attach(outcome)
-                if self._leg is outcome:
-                    self._replayer.start()
-                return
+        outcome = await redial(self._way.dial, self._chance, settings.redial_first_s, settings.redial_most_s)
+        if isinstance(outcome, Refused):
+            self._office.refused(self._charger)
+            self._link.close(_POLICY_VIOLATION, f"the CSMS answered {outcome.answer.status_code}")
+            return
+        self._dialling = None
+        self._leg = outcome
+        _log.info("csms_returned", charger=self._charger)
+        self._link.publish(CsmsReturned(self._charger, self._office.clock.now()))
+        self._link.attach(outcome)
+        if self._leg is outcome:
+            self._replayer.start()
 
 
 def _cancel(open_call: _Open) -> None:

@@ -13,11 +13,13 @@ from domain.ids import ChargerId
 from domain.ports import Clock
 from proxy.afterthoughts import Afterthoughts
 from proxy.deskwork import Deskwork, Thought
+from proxy.fan_out import FanOut
 from proxy.hold import Hold
 from proxy.legs import Ending, Leg
 from proxy.protocol.desks import Desk
 from proxy.protocol.effects import Asked, AskedReply, Counted, Effect, Instant, ToCharger, ToCsms
 from proxy.protocol.exchange import Call, Exchange, OwnCall, OwnOutcome, Side
+from proxy.protocol.frames import is_reply
 from proxy.protocol.interception import Order, Release
 from proxy.protocol.relay import Relay
 from proxy.protocol.replay import SLOT
@@ -56,11 +58,13 @@ class Link:
         desk: Desk,
         around: Surroundings,
         hold: Hold | None = None,
+        fan_out: FanOut | None = None,
     ) -> None:
         self.charger, self.version = charger, version
         self.since = around.clock.now()
         self._to_charger, self._to_csms = legs
-        self._relay, self._around, self._hold = relay, around, hold
+        self._relay, self._around, self._hold, self._fan_out = relay, around, hold, fan_out
+        self._stands_in = False
         self._desk = Deskwork(charger, desk, around.clock, around.publish, around.counters)
         self._counters = around.counters
         self._loop = asyncio.get_running_loop()
@@ -155,6 +159,8 @@ class Link:
         self._over = True
         if self._hold is not None:
             self._hold.end()
+        if self._fan_out is not None:
+            self._fan_out.end()
         for other in self._legs:
             if other is not leg:
                 other.close(ending.code, ending.reason)
@@ -190,7 +196,9 @@ class Link:
     def csms_says(self, messages: list[bytes]) -> None:
         """Relay answers that were given in the CSMS's place."""
         if not self._over:
+            self._stands_in = True
             self._relay_all(self._relay.from_csms, messages)
+            self._stands_in = False
 
     def inject(self, call: OwnCall) -> None:
         """Send a CALL of ours when it is its turn."""
@@ -236,12 +244,7 @@ class Link:
         counters = self._counters
         for effect in effects:  # grows where the desk is asked
             if type(effect) is ToCsms:
-                if not self._send_up(effect):
-                    counters.dropped += 1
-                elif effect.ours:
-                    counters.injected_up += 1
-                else:
-                    counters.to_csms += 1
+                self._send_up(effect)
             elif type(effect) is ToCharger:
                 if not self._to_charger.send(effect.raw):
                     counters.dropped += 1
@@ -249,6 +252,8 @@ class Link:
                     counters.injected += 1
                 else:
                     counters.to_charger += 1
+                    if self._fan_out is not None:
+                        self._copy_reply(self._fan_out, effect.raw)
             elif isinstance(effect, Call | Exchange | OwnOutcome):
                 self._note(effect)
             elif type(effect) is Counted:
@@ -266,10 +271,25 @@ class Link:
         elif self._hold is not None and type(thought) is Exchange and thought.call.origin is Side.CHARGER:
             self._hold.replied(thought)
 
-    def _send_up(self, effect: ToCsms) -> bool:
+    def _copy_reply(self, fan_out: FanOut, raw: bytes) -> None:
+        """The second reader sees the CSMS's replies, not its CALLs, and not what was said in its place."""
+        if not self._stands_in and is_reply(raw):
+            fan_out.copy(raw)
+
+    def _send_up(self, effect: ToCsms) -> None:
+        raw, ours = effect.raw, effect.ours
+        if self._fan_out is not None and not ours:
+            self._fan_out.copy(raw)
         if self._hold is not None:
-            return self._hold.up(effect.raw, effect.ours)
-        return self._to_csms is not None and self._to_csms.send(effect.raw)
+            sent = self._hold.up(raw, ours)
+        else:
+            sent = self._to_csms is not None and self._to_csms.send(raw)
+        if not sent:
+            self._counters.dropped += 1
+        elif ours:
+            self._counters.injected_up += 1
+        else:
+            self._counters.to_csms += 1
 
     def _settle(self) -> None:
         """Hand what was written to the sockets, and wake when time is to do something."""

@@ -21,6 +21,7 @@ from proxy.charger_leg import ChargerLeg
 from proxy.csms_leg import CsmsLeg
 from proxy.deskwork import refused
 from proxy.door import Door
+from proxy.fan_out import FanOut
 from proxy.hold_office import HoldOffice
 from proxy.holding import Absent, Held, settle
 from proxy.legs import OpenLegs
@@ -241,15 +242,15 @@ class ProxyServer:
                 outcome.close(GOING_AWAY, "the charger has a newer connection")
             leg.answer(refusal(503, "A newer connection of this charger was let in meanwhile."))
         else:
-            self._establish(leg, outcome, answer, place, offered, entry, held)
+            self._establish(leg, outcome, answer, asked, place, entry, held)
 
     def _establish(
         self,
         leg: ChargerLeg,
         csms: CsmsLeg | Absent,
         answer: Response,
+        asked: Asked,
         place: ChargerPlace,
-        offered: tuple[str, ...],
         entry: int,
         held: Held | None,
     ) -> None:
@@ -257,7 +258,7 @@ class ProxyServer:
         charger = place.charger
         if csms.subprotocol is not None:
             answer.headers["Sec-WebSocket-Protocol"] = csms.subprotocol
-        version = self._version(csms.subprotocol, offered)
+        version = self._version(csms.subprotocol, asked.offered)
         known = self._known.get(charger.id)
         if known is None or known.version != version or known.charger != charger:
             ids = (known.own_ids, known.own_ids_up) if known is not None else (OwnIds(), OwnIds())
@@ -279,13 +280,22 @@ class ProxyServer:
             for one in legs:
                 if one is not None:
                     one.record(recording)
-        link = Link(charger.id, version, legs, relay, known.desk, self._around, hold)
+        fan_out = self._fan_out(asked, place, csms.subprotocol)
+        link = Link(charger.id, version, legs, relay, known.desk, self._around, hold, fan_out)
         self._links[charger.id] = link
         self._entries[charger.id] = entry
         self.counters.connected += 1
         _log.info("charger_connected", charger=charger.id, version=version)
         link.start()
         leg.read_what_was_held()
+
+    def _fan_out(self, asked: Asked, place: ChargerPlace, subprotocol: str | None) -> FanOut | None:
+        """The site's second reader of this charger. It is not told the charger's password."""
+        if place.fan_out_url is None:
+            return None
+        offered = () if subprotocol is None else (subprotocol,)
+        second = Asked(place.fan_out_url, asked.who, offered, ())
+        return FanOut(asked.who.identity, lambda: self._upstream.ask(second), self._settings.hold, self.counters)
 
     def _version(self, chosen: str | None, offered: tuple[str, ...]) -> OcppVersion:
         """The CSMS's choice. Where it made none and goes on all the same, the charger's first wish."""

@@ -83,6 +83,7 @@ class Counters:
     `refused_by_csms`, `csms_unreachable`.
     Of sites that hold: `csms_lost`, `admitted_without_csms`, messages `held` (answered by us), `replayed` and
     `set_aside` (the CSMS does not take them), `starts_in_doubt`, `spool_errors` (what the disk did not do).
+    Of second readers: messages copied (`fan_out`), and those that they did not take (`fan_out_dropped`).
     """
 
     to_csms: int = 0
@@ -116,6 +117,8 @@ class Counters:
     set_aside: int = 0
     starts_in_doubt: int = 0
     spool_errors: int = 0
+    fan_out: int = 0
+    fan_out_dropped: int = 0
 
     relay_latency: RelayLatency = field(default_factory=RelayLatency)
 

@@ -96,6 +96,7 @@ _INTEGER: Final = msgspec.json.Decoder(int)
 _NOT_JSON = (msgspec.DecodeError, ValueError, RecursionError)  # ValueError: bad UTF-8; RecursionError: [[[[[[...
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_BEFORE_KIND: Final = b"\xef\xbb\xbf \t\r\n["
 _HEAD_BYTES: Final = 512
 _HEAD: Final = re.compile(rb'\s*\[\s*(\d{1,9})\s*(?=[,\]]|$)(?:,\s*(?:"((?:[^"\\]|\\.)*)"|(\d{1,40})))?')
 
@@ -137,6 +138,11 @@ def _read_head(text: bytes, *, well_formed: bool) -> Unreadable:
         call_id=None if call_id is None else call_id.decode("utf-8", "replace"),
         well_formed=well_formed and not 2 <= int(kind) <= 6,
     )
+
+
+def is_reply(raw: bytes) -> bool:
+    """Whether a message begins like a CALLRESULT or a CALLERROR."""
+    return raw.lstrip(_BEFORE_KIND)[:1] in (b"3", b"4")
 
 
 def call_frame(call_id: str, action: str, payload: Mapping[str, object] | Raw) -> bytes:
