@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulators.memory_link import WIRE_CAPACITY, MemoryTransport
+from simulators.memory_link import MemoryTransport
+from simulators.memory_wire import WIRE_CAPACITY
 from simulators.network import LoopNetwork, MemoryNetwork, Network
 from simulators.virtual_time import run
 
