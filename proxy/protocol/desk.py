@@ -13,6 +13,7 @@ from proxy.protocol.charger_clock import ChargerClock
 from proxy.protocol.cut_off import CutOffGuard, describe
 from proxy.protocol.exchange import Call, Exchange, OwnOutcome, Side
 from proxy.protocol.interception import Answered, Order, Verdict, WakeUp
+from proxy.protocol.policy import INTERCEPTED
 from proxy.protocol.smart_charging import SmartCharging
 from proxy.protocol.transactions import Transactions
 from proxy.protocol.translate16 import Translator16
@@ -59,6 +60,12 @@ class ChargerDesk:
             stored=csms_profiles,
             notify_limits=notify_limits,
         )
+        self._intercepted = frozenset(
+            (side, action)
+            for side in Side
+            for action in INTERCEPTED
+            if self.guard.intercepts(side, action) or self.charging.intercepts(side, action)
+        )
         self._withheld: list[Event] = []
         self._wakes_at: datetime | None = None
 
@@ -81,7 +88,7 @@ class ChargerDesk:
 
     def intercepts(self, side: Side, action: str) -> bool:
         """Whether CALLs of this action, or the replies to them, may have to be changed."""
-        return self.guard.intercepts(side, action) or self.charging.intercepts(side, action)
+        return (side, action) in self._intercepted
 
     def on_intercepted(self, call: Call) -> tuple[Verdict | None, Sequence[Order]]:
         """What becomes of a CALL of an intercepted action."""
