@@ -93,8 +93,8 @@ class ComingCsms:
 class HoldWorld:
     """The proxy is made anew by `restart`, on the same spool, as after a kill."""
 
-    def __init__(self, spool: Spool, settings: ProxySettings, place: Json) -> None:
-        self.spool, self.settings, self.place = spool, settings, place
+    def __init__(self, spool: Spool, settings: ProxySettings, names: tuple[str, ...], place: Json) -> None:
+        self.spool, self.settings, self.names, self.place = spool, settings, names, place
         self.csms = ComingCsms()
         self.events: list[Event] = []
         self.desks: dict[str, Notebook] = {}
@@ -105,7 +105,7 @@ class HoldWorld:
 
     async def start(self) -> None:
         url = f"ws://127.0.0.1:{self.csms.port}/csms"
-        known = {"CP001": replace(ChargerPlace(charger_named("CP001"), url, "hold"), **self.place)}
+        known = {name: replace(ChargerPlace(charger_named(name), url, "hold"), **self.place) for name in self.names}
         self.proxy = ProxyServer(
             network=LoopNetwork(),
             clock=LoopClock(),
@@ -118,9 +118,9 @@ class HoldWorld:
         )
         self.port = await self.proxy.listen("127.0.0.1", self.port)
 
-    def charger(self, **options: object) -> "connect":
+    def charger(self, name: str = "CP001", **options: object) -> "connect":
         options.setdefault("subprotocols", ["ocpp1.6"])
-        return connect(f"ws://127.0.0.1:{self.port}/ocpp/CP001", compression=None, **options)
+        return connect(f"ws://127.0.0.1:{self.port}/ocpp/{name}", compression=None, **options)
 
     async def ask(self, charger: ClientConnection, action: str, payload: Json) -> Json:
         """What the charger is answered."""
@@ -150,9 +150,13 @@ class HoldWorld:
 
 @asynccontextmanager
 async def hold_world(
-    *, spool: Spool | None = None, hold: HoldSettings = QUICK, **place: object
+    *,
+    hold: HoldSettings = QUICK,
+    settings: ProxySettings | None = None,
+    names: tuple[str, ...] = ("CP001",),
+    **place: object,
 ) -> AsyncIterator[HoldWorld]:
-    world = HoldWorld(spool or InlineSpool(), ProxySettings(hold=hold), place)
+    world = HoldWorld(InlineSpool(), settings or ProxySettings(hold=hold), names, place)
     await world.csms.start()
     await world.start()
     try:

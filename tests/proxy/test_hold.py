@@ -9,7 +9,10 @@ from proxy_world import beside, command, soon, until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from domain.events import ChargerDisconnected, CsmsLost, CsmsReturned, StartInDoubt
+from proxy.legs import LegSettings
 from proxy.protocol.replay import PROVISIONAL_FROM
+from proxy.protocol.turns import RelaySettings
+from proxy.settings import ProxySettings
 
 BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
 
@@ -203,3 +206,39 @@ async def test_a_disk_that_fails_lets_the_charger_keep_its_message():
         with pytest.raises(ConnectionClosed):
             await soon(charger.recv())
         assert world.proxy.counters.spool_errors >= 1
+
+
+async def test_a_csms_that_stops_reading_counts_as_gone():
+    relay = RelaySettings(charger_call_s=0.05)
+    settings = ProxySettings(hold=QUICK, relay=relay, csms_leg=LegSettings(stall_s=0.3))
+    async with hold_world(settings=settings) as world, world.charger(max_size=None) as charger:
+        await until(lambda: world.csms.connections)
+        world.csms.connections[-1].transport.pause_reading()
+        for number in range(4):
+            await charger.send(
+                json.dumps([2, f"big{number}", "DataTransfer", {"vendorId": "v", "data": "x" * 3_000_000}])
+            )
+        await until(lambda: world.heard(CsmsLost))
+        assert "take" in world.heard(CsmsLost)[0].why  # too much waits, or it has taken nothing for too long
+        assert world.proxy.links  # the charger noticed nothing
+        world.csms.connections[-1].transport.abort()
+        await world.csms_returns()
+
+
+@pytest.mark.parametrize("csms", ["there", "away"])
+async def test_neighbours_of_chargers_that_flap_or_never_answer_keep_their_service(csms):
+    names = ("CP001", "FLAPS", "MUTE")
+    async with hold_world(names=names) as world, world.charger() as good, world.charger("MUTE") as mute:
+        async with world.charger("FLAPS"):
+            pass
+        await world.ask(good, "Authorize", {"idTag": "TAG"})
+        if csms == "away":
+            await world.lose_csms()
+        for number in range(10):
+            world.proxy.apply(command("MUTE", limit_a=6.0 + number))
+            async with world.charger("FLAPS") as flapping:
+                await flapping.send(json.dumps([2, "1", "StartTransaction", start(number)]))
+                assert await world.ask(good, "MeterValues", meter(None, number)) == {}
+        assert json.loads(await soon(mute.recv()))[2] == "SetChargingProfile"
+        world.proxy.apply(command(limit_a=9.0))
+        assert json.loads(await soon(good.recv()))[3] == {"limit": 9.0}
