@@ -35,3 +35,23 @@ def test_no_strategy_overloads_the_building_or_alters_a_frame(strategy: str) -> 
     assert float(str(report["energy_delivered_kwh"])) > 1
     least_a = report["least_nonzero_a"]
     assert least_a is None or float(str(least_a)) >= 6
+
+
+@pytest.mark.parametrize(
+    ("strategy", "scheduler"),
+    [
+        ("dro", "edf"),
+        ("stackelberg", "llf"),
+        ("so", "regular"),
+        ("ro", "fcfs"),
+        ("equal", "none"),
+        ("none", "round_robin"),
+    ],
+)
+def test_strategies_and_schedulers_go_together(strategy: str, scheduler: str) -> None:
+    site = building(strategy=strategy)
+    site = replace(site, scheduler=replace(site.scheduler, kind=scheduler))
+    report = run(Simulation(site, days=0.03, seed=29))
+    assert (report["strategy"], report["scheduler"]) == (strategy, scheduler)
+    assert report["overload_seconds"] == report["breaker_trips"] == report["frames_altered"] == 0
+    assert report["setpoints_accepted"]
