@@ -189,9 +189,10 @@ class _Fleet:
 
     @cached_property
     def followed_at(self) -> datetime:
-        """Until when every EVSE that is metered has been sampled."""
+        """Until when every EVSE that is metered has been sampled, as far as clocks and delays let anybody say."""
         tracks = (self.tracks.get(evse.id) for evse in self.evses)
-        return min((t for track in tracks if track and (t := track.metered_until(self.now))), default=self.now)
+        sampled = [t for track in tracks if track and (t := track.metered_until(self.now))]
+        return min(sampled) - timedelta(seconds=LAG_S) if sampled else self.now
 
     def bounds(self, reading: MeterReading) -> Bounds:
         """What a reading leaves open, by all that is known now."""

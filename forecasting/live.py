@@ -44,7 +44,7 @@ class _PhaseForecast:
 
     def __init__(self, zone: ZoneInfo, quantile: float, phase: Phase) -> None:
         self._quantile, self._phase = quantile, phase
-        self._gate = Plausibility()
+        self._gate, self._settled = Plausibility(), Plausibility()
         self._plain = Persistence(quantile)
         self._short = ShortHorizon()
         self.hourly = HourlyForecast(zone, quantile)
@@ -53,7 +53,7 @@ class _PhaseForecast:
         self._largest_a = 0.0
         self.verdict = Verdict.FINE
 
-    def observe(self, at: datetime, value_a: float) -> None:
+    def observe(self, at: datetime, value_a: float, *, hourly: bool = True) -> None:
         at_s = at.timestamp()
         self.verdict = self._gate.judge(at_s, value_a)
         if self.verdict in _SHOWN:
@@ -64,7 +64,12 @@ class _PhaseForecast:
         self._largest_a = max(self._largest_a, value_a)
         self._plain.observe(_ALONE, at, {self._phase: value_a})
         self._short.observe(at_s, value_a)
-        self.hourly.observe(at_s, value_a)
+        if hourly:
+            self.hourly.observe(at_s, value_a)
+
+    def learn(self, at: datetime, value_a: float) -> None:
+        if self._settled.judge(at.timestamp(), value_a) is Verdict.FINE:
+            self.hourly.observe(at.timestamp(), value_a)
 
     def restore(self, hours: Sequence[Hour]) -> None:
         self.hourly.restore(hours)
@@ -130,10 +135,18 @@ class LiveForecast:
         """Models by horizon in hours, trained on this phase of this feeder in A; each phase gets models of its own."""
         self._of(feeder, phase).hourly.install(models)
 
-    def observe(self, feeder: FeederId, at: datetime, base_a: PhaseAmps) -> None:
-        """One more value per phase, A. What is not plausible teaches nothing; see `forecasting.plausible`."""
+    def observe(self, feeder: FeederId, at: datetime, base_a: PhaseAmps, *, hourly: bool = True) -> None:
+        """One more value per phase, A. What is not plausible teaches nothing; see `forecasting.plausible`.
+
+        Without `hourly` the coming minutes alone learn from it: a better word about it follows (`learn`).
+        """
         for phase, value_a in base_a.items():
-            self._of(feeder, phase).observe(at, value_a)
+            self._of(feeder, phase).observe(at, value_a, hourly=hourly)
+
+    def learn(self, feeder: FeederId, at: datetime, base_a: PhaseAmps) -> None:
+        """What hours, and so models, are made of: values per phase, A, once they have settled."""
+        for phase, value_a in base_a.items():
+            self._of(feeder, phase).learn(at, value_a)
 
     def upper(self, feeder: FeederId, at: datetime, horizon_s: float) -> PhaseAmps | None:
         """The quantile of the largest load within [at, at + horizon_s], A per phase; None where nothing is known.

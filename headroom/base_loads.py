@@ -8,7 +8,7 @@ import structlog
 
 from domain.ids import EvseId, FeederId, MeterId
 from domain.metering import MeterReading
-from domain.site import Phase, PhaseAmps, Site
+from domain.site import NO_AMPS, Phase, PhaseAmps, Site
 from domain.snapshot import FeederView, LoadSource
 from ems.base_load import BaseLoadState, EvseTrack, estimate
 from ems.wiring import compile_wiring
@@ -61,6 +61,7 @@ class BaseLoads:
         self._wiring = compile_wiring(site)
         self._state = BaseLoadState()
         self._taught: dict[FeederId, datetime] = {}
+        self._settled: dict[FeederId, tuple[datetime, PhaseAmps]] = {}
         self._watched = {
             meter: _Watched({phase: Plausibility() for phase in site.feeder(feeder).phases})
             for meter, feeder in self.meters.items()
@@ -84,12 +85,33 @@ class BaseLoads:
             self._site, readings, tracks, self._state, now, forecasts=forecasts, wiring=self._wiring
         )
         for feeder in self.meters.values():
-            view = views[feeder]
-            if view.source is LoadSource.MEASURED and view.reading_at not in (None, self._taught.get(feeder)):
-                assert view.reading_at is not None
-                self._taught[feeder] = view.reading_at
-                self.forecaster.observe(feeder, view.reading_at, view.base_likely_a)
+            self._teach(feeder, views[feeder])
         return views
+
+    def _teach(self, feeder: FeederId, view: FeederView) -> None:
+        """The coming minutes learn from every reading at once; the hours when all EVSEs have been sampled after it.
+
+        Then what a car's step between two samples leaves open is settled: of what is possible, the value next to the
+        one before.
+        """
+        live = self.live_forecast
+        if view.source is LoadSource.MEASURED and view.reading_at not in (None, self._taught.get(feeder)):
+            assert view.reading_at is not None
+            self._taught[feeder] = view.reading_at
+            if live is None:
+                self.forecaster.observe(feeder, view.reading_at, view.base_likely_a)
+            else:
+                live.observe(feeder, view.reading_at, view.base_likely_a, hourly=False)
+        state = self._state.feeders.get(feeder)
+        if live is None or state is None:
+            return
+        for bounds in state.closed:
+            at, before_a = self._settled.get(feeder, (None, NO_AMPS))
+            if at is not None and bounds.at <= at:
+                continue
+            found = {p: min(max(before_a.get(p, high), bounds.low_a[p]), high) for p, high in bounds.high_a.items()}
+            self._settled[feeder] = bounds.at, found
+            live.learn(feeder, bounds.at, found)
 
     def doubt(self, meter: MeterId) -> str | None:
         """Why the meter's newest reading is not believed; None where it is."""
