@@ -30,8 +30,8 @@ def router(service: Service, authority: Authority) -> APIRouter:
     ) -> StreamingResponse:
         """Server-sent events: everything that changes at a site; resumes after `Last-Event-ID`.
 
-        Events: `evse`, `feeder`, `decision`, `alarm`, and `reset` where what was missed is not remembered. The stream
-        ends when the caller's token does.
+        Events: `evse`, `feeder`, `decision`, `alarm`; `limit`, `session` and `site` when somebody changed one; `reset`
+        where what was missed is not remembered. The stream ends when the caller's token does.
         """
         known = last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit()
         after = int(str(last_event_id)[:18]) if known else None
@@ -80,4 +80,5 @@ async def as_server_sent_events(
             following = asyncio.ensure_future(anext(watch))  # noqa: TID251 - awaited or cancelled below
     finally:
         following.cancel()
+        await asyncio.wait({following})
         await watch.aclose()  # type: ignore[attr-defined]  # an async generator behind the iterator's type

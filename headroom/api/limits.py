@@ -42,6 +42,7 @@ def router(service: Service) -> APIRouter:
         limit = asked(body, caller, now)
         controller.change(controller.picture.live.put_limit(limit), f"limit on {limit.feeder}")
         await service.store.flush()
+        service.feed.publish(site, "limit", {"id": limit.id, "feeder": limit.feeder, "lifted": False})
         response.headers["Location"] = f"/api/v1/sites/{site}/limits/{limit.id}"
         return limit_document(limit, now)
 
@@ -72,6 +73,7 @@ def router(service: Service) -> APIRouter:
         records = controller.picture.live.withdraw_limit(limit, service.clock.now())
         controller.change(records, "a limit was lifted")
         await service.store.flush()
+        service.feed.publish(site, "limit", {"id": limit, "lifted": True})
 
     return routes
 

@@ -72,3 +72,4 @@ async def amend_session(service: Service, site: SiteId, evse: EvseId, body: Sess
     if wishes:
         controller.change(controller.picture.live.amend_session(evse, **wishes), f"a wish at {evse}")
         await service.store.flush()
+        service.feed.publish(site, "session", {"evse": evse})

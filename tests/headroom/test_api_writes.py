@@ -13,8 +13,9 @@ from domain.ids import EvseId
 from headroom import whatif
 from headroom.bootstrap import build
 from headroom.switching import as_switched
-from inventory.records import OverrideRecord
+from inventory.records import OverrideRecord, RestoredState
 from inventory.repository import load_state
+from inventory.store import InlineStore
 
 LIMIT = {"feeder": "main", "limit_a": 9.0, "reason": "grid operator: maintenance"}
 
@@ -46,11 +47,27 @@ async def test_a_limit_lowers_the_loads_below_it_and_is_lifted(house: House) -> 
     lowered = await until(house, lambda evse: evse["setpoint_a"] < before)
     assert lowered["setpoint_a"] <= 9.0
     assert [one["id"] for one in (await house.get("/sites/demo/limits"))["items"]] == [made["id"]]
-    restored = await house.service.store.query(lambda conn: load_state(conn, house.site))
-    assert [one.id for one in restored.limits] == [made["id"]], "durable when it is answered"
     assert (await house.client.delete(f"/api/v1/sites/demo/limits/{made['id']}")).status_code == 204
     assert (await house.get("/sites/demo/limits"))["items"] == []
     assert (await house.client.delete(f"/api/v1/sites/demo/limits/{made['id']}")).status_code == 404
+
+
+async def test_what_is_answered_is_durable() -> None:
+    """The store writes by itself once a minute here: what is there was written for the answer."""
+    async with a_house(store=InlineStore(interval_s=60.0)) as house:
+
+        async def there() -> RestoredState:
+            return await house.service.store._transact(lambda conn: load_state(conn, house.site), begin="DEFERRED")
+
+        made = (await post(house, "/sites/demo/limits", LIMIT)).json()
+        assert [one.id for one in (await there()).limits] == [made["id"]]
+        session = (await house.get("/evses/P1-01"))["session"]["id"]
+        await house.client.patch(f"/api/v1/sites/demo/sessions/{session}", json={"priority": 1.25})
+        assert (await there()).sessions[EvseId("P1-01")].priority == 1.25
+        await post(house, "/sites/demo/strategy", {"strategy": "equal"})
+        assert (await there()).override == OverrideRecord(house.site.id, "equal", None)
+        await house.client.delete(f"/api/v1/sites/demo/limits/{made['id']}")
+        assert (await there()).limits == ()
 
 
 async def test_a_preview_says_what_the_limit_then_does_and_changes_nothing(house: House) -> None:
