@@ -111,7 +111,7 @@ def write(found: Findings, folder: Path) -> tuple[Path, ...]:
         files: list[Path] = []
         for plot in found.plots:
             files += save(plot.figure, folder, plot.name)
-        for sheet in found.sheets:
+        for sheet in (*_comparisons(found), *found.sheets):
             files.append(folder / f"{sheet.name}.csv")
             with files[-1].open("w", encoding="utf-8", newline="") as target:
                 writer = csv.writer(target, lineterminator="\n")
@@ -124,6 +124,17 @@ def write(found: Findings, folder: Path) -> tuple[Path, ...]:
     except OSError as problem:
         raise StudyError(f"--out: {folder} cannot be written: {problem.strerror or problem}") from problem
     return tuple(files)
+
+
+def _comparisons(found: Findings) -> tuple[Sheet, Sheet]:
+    """The source's numbers beside ours, and its claims, as tables."""
+    head = ("quantity", "in_the_source", "source", "ours", "where_and_why_they_differ")
+    numbers = [(one.what, one.where, one.source, one.ours, one.why) for one in found.beside]
+    said = [(one.text, one.verdict, one.evidence) for one in found.claims]
+    return (
+        Sheet("source_and_ours", "The source's numbers beside ours", head, numbers),
+        Sheet("claims", "Claims of the source", ("claim", "verdict", "our_numbers"), said),
+    )
 
 
 def markdown(found: Findings) -> str:
@@ -143,7 +154,12 @@ def markdown(found: Findings) -> str:
     for sheet in found.sheets:
         lines += ["", f"## {sheet.title}", ""] if sheet.shown else []
         lines += _grid(sheet.columns, sheet.rows) if sheet.shown else []
-    lines += ["", "Tables: " + ", ".join(f"[{sheet.title}]({sheet.name}.csv)" for sheet in found.sheets) + "."]
+    lines += [
+        "",
+        "Tables: "
+        + ", ".join(f"[{sheet.title}]({sheet.name}.csv)" for sheet in (*_comparisons(found), *found.sheets))
+        + ".",
+    ]
     return "\n".join(lines) + "\n"
 
 

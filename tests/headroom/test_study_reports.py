@@ -33,7 +33,7 @@ def verdicts(found: Findings) -> dict[str, str]:
 
 
 def test_fairness_reproduces_the_order_and_the_starved_cluster() -> None:
-    found = drr_fairness.run(seed=3, told=quiet, days=40, sizes=9)
+    found = drr_fairness.run(seed=3, told=quiet, days=25, sizes=9)
     values, full = found.values, published("drr-fairness")
     for setting, scores in values["score_8x7"].items():  # type: ignore[attr-defined]
         assert scores["Regular"] < scores["FCFS"] <= scores["d-RR"]
@@ -58,7 +58,7 @@ def test_penetration_grows_with_every_step() -> None:
 
 
 def test_dro_is_between_so_and_ro() -> None:
-    found = dro_building.run(seed=2, told=quiet, runs=12)
+    found = dro_building.run(seed=2, told=quiet, runs=8)
     methods: dict[str, dict[str, float]] = found.values["methods"]  # type: ignore[assignment]
     full = published("dro-building")["methods"]
     so, ro, printed, cvar = (methods[name] for name in ("SO", "RO", "DRO as printed", "DRO, CVaR"))
