@@ -10,13 +10,12 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 import structlog
-from sqlalchemy import Connection
 
 from domain.errors import StorageError
 from domain.ids import ChargerId, SiteId
 from domain.ports import Clock
 from domain.site import Site
-from inventory.message_log import Kind, MessageRow, add_messages, prune_messages
+from inventory.message_log import Kind, MessageRow, add_messages, prune_messages, room_taken, stored_bytes
 from inventory.store import Store
 from proxy.protocol.frames import CallFrame, ErrorFrame, Frame, ResultErrorFrame, ResultFrame, SendFrame, read
 from proxy.protocol.redaction import Redactor
@@ -71,6 +70,7 @@ class MessageLog:
         self._waiting_bytes = 0
         self._open: dict[ChargerId, OrderedDict[tuple[bool, str], str]] = {}
         self._number = int(clock.now().timestamp() * 1000) << 20
+        self._taken_bytes: dict[SiteId, int] = {}
         self._wake = asyncio.Event()
         self._failing = False
 
@@ -119,6 +119,9 @@ class MessageLog:
             return False
         self._failing = False
         self.counts.written += len(rows)
+        for row in rows:
+            if row.site in self._taken_bytes:
+                self._taken_bytes[row.site] += stored_bytes(row)
         return True
 
     async def keep_within_bounds(self) -> None:
@@ -132,15 +135,22 @@ class MessageLog:
         """Keep a site's log within its days and room, in short transactions."""
         settings = site.message_log
         before = self._clock.now() - timedelta(days=settings.days)
-
-        def delete_some(conn: Connection) -> int:
-            return prune_messages(conn, site.id, before, settings.max_mb * 1e6, at_most=_PRUNE_AT_MOST)
-
         try:
-            while await self._store.transact(delete_some):
-                pass
+            if site.id not in self._taken_bytes:
+                self._taken_bytes[site.id] = await self._store.query(lambda conn: room_taken(conn, site.id))
+            more = True
+            while more:
+                more = await self._prune_some(site.id, before, settings.max_mb * 1e6)
         except StorageError as error:
             log.error("messages_not_pruned", site=site.id, error=str(error))
+
+    async def _prune_some(self, site: SiteId, before: datetime, room_bytes: float) -> bool:
+        excess_bytes = self._taken_bytes[site] - room_bytes
+        rows, freed_bytes = await self._store.transact(
+            lambda conn: prune_messages(conn, site, before, excess_bytes, at_most=_PRUNE_AT_MOST)
+        )
+        self._taken_bytes[site] -= freed_bytes
+        return rows > 0
 
     async def _read_some(self) -> list[MessageRow]:
         rows: list[MessageRow] = []

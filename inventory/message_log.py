@@ -18,6 +18,8 @@ Kind = Literal["call", "result", "error", "result_error", "send", "other"]
 ROW_BYTES = 250
 """What a row takes beside its payload, with its indexes."""
 
+_STORED = func.coalesce(func.length(t.c.payload), 0) + ROW_BYTES
+
 
 @dataclass(frozen=True, slots=True)
 class MessageRow:
@@ -84,22 +86,34 @@ def messages_of(
     return page_of(conn, query, (t.c.at, t.c.id), limit, cursor, _row)
 
 
-def prune_messages(conn: Connection, site: SiteId, older_than: datetime, max_bytes: float, *, at_most: int) -> int:
-    """Deletes a site's messages before a time, and the oldest of those that take more than their room: at most so many
-    of each. Returns how many; call it until that is 0.
+def stored_bytes(row: MessageRow) -> int:
+    """What a message takes in the database, about."""
+    return len(row.payload or "") + ROW_BYTES
+
+
+def room_taken(conn: Connection, site: SiteId) -> int:
+    """What a site's messages take, about, in bytes. Reads all of them: to be asked once."""
+    return int(conn.execute(select(func.coalesce(func.sum(_STORED), 0)).where(t.c.site_id == site)).scalar_one())
+
+
+def prune_messages(
+    conn: Connection, site: SiteId, older_than: datetime, excess_bytes: float, *, at_most: int
+) -> tuple[int, int]:
+    """Deletes a site's oldest messages: those before a time, and as many more as take `excess_bytes`; at most so many
+    at once. Returns how many and their bytes: call it until that is nothing.
     """
-    mine = t.c.site_id == site
-    key = tuple_(t.c.charger_id, t.c.at, t.c.id)
-    keys = select(t.c.charger_id, t.c.at, t.c.id).where(mine)
-    old = keys.where(t.c.at < older_than).limit(at_most)
-    deleted = conn.execute(delete(t).where(key.in_(old))).rowcount
-    used = func.sum(func.coalesce(func.length(t.c.payload), 0) + ROW_BYTES)
-    count, taken = conn.execute(select(func.count(), used).where(mine)).one()
-    if not count or taken <= max_bytes:
-        return deleted
-    too_many = min(at_most, int(count * (1 - max_bytes / taken)) + 1)
-    oldest = keys.order_by(t.c.at, t.c.id).limit(too_many)
-    return deleted + conn.execute(delete(t).where(key.in_(oldest))).rowcount
+    oldest = select(t.c.at, t.c.id, _STORED.label("stored")).where(t.c.site_id == site)
+    last, rows, freed = None, 0, 0
+    for row in conn.execute(oldest.order_by(t.c.at, t.c.id).limit(at_most)):
+        if row.at >= older_than and freed >= excess_bytes:
+            break
+        last, rows, freed = row, rows + 1, freed + row.stored
+    if last is not None:
+        types = [t.c.at.type, t.c.id.type]
+        conn.execute(
+            delete(t).where(t.c.site_id == site, tuple_(t.c.at, t.c.id) <= tuple_(last.at, last.id, types=types))
+        )
+    return rows, freed
 
 
 def _row(row: Row[Any]) -> MessageRow:

@@ -133,6 +133,20 @@ async def test_the_log_is_kept_within_its_days(store):
     assert len(await rows(store)) == 31
 
 
+async def test_the_log_is_kept_within_its_room_while_it_grows(store):
+    site = replace(SITE, message_log=MessageLogSettings(max_mb=0.01))
+    log = a_log(store)
+    record = log.recorder(site, CHARGER)
+    for batch in range(4):
+        for number in range(30):
+            record("from_charger", b'[2,"%d","Heartbeat",{}]' % (100 * batch + number), NOW + timedelta(seconds=batch))
+        await log.flush()
+        await log.prune(site)
+        kept = await rows(store)
+        assert len(kept) == min(30 * (batch + 1), 10_000 // 252)
+        assert kept[-1].message_id == str(100 * batch + 29)
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.binary(max_size=60) | st.text(max_size=30).map(str.encode), max_size=20))
 async def test_no_bytes_at_all_keep_the_rest_from_being_written(messages):

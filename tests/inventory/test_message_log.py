@@ -9,7 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, create_engine
 
-from inventory.message_log import ROW_BYTES, MessageRow, add_messages, messages_of, prune_messages
+from inventory.message_log import (
+    MessageRow,
+    add_messages,
+    messages_of,
+    prune_messages,
+    room_taken,
+    stored_bytes,
+)
 from inventory.migrations import upgrade
 from inventory.queries import BadCursorError
 
@@ -98,17 +105,29 @@ def test_a_made_up_cursor_is_refused(conn: Connection):
 
 def test_what_is_too_old_goes_and_other_sites_keep_theirs(conn: Connection):
     add_messages(conn, [row(number) for number in range(10)] + [row(0, site="other", charger="CP002")])
-    while prune_messages(conn, "cedar", NOON + timedelta(seconds=3), 1e9, at_most=2):
-        pass
+    gone = [prune_messages(conn, "cedar", NOON + timedelta(seconds=3), 0, at_most=2)[0] for _ in range(5)]
+    assert gone == [2, 2, 2, 0, 0]
     assert [one.id for one in everything(conn)] == [f"{number:08}" for number in range(9, 5, -1)]
     assert len(messages_of(conn, "CP002").items) == 1
 
 
-def test_what_takes_too_much_room_goes_the_oldest_first(conn: Connection):
-    add_messages(conn, [row(number, payload="x" * 750) for number in range(100)])
-    room = 20 * (750 + ROW_BYTES)
-    while prune_messages(conn, "cedar", NOON - timedelta(days=1), room, at_most=30):
-        pass
-    left = everything(conn)
-    assert 15 <= len(left) <= 20
-    assert left[0].id == "00000099"
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(0, 2000), min_size=1, max_size=30), st.integers(0, 40_000), st.integers(1, 40))
+def test_what_takes_too_much_room_goes_the_oldest_first(migrated: Connection, lengths, room, at_most):
+    rows = [row(number, payload="x" * length) for number, length in enumerate(lengths)]
+    add_messages(migrated, rows)
+    taken = room_taken(migrated, "cedar")
+    assert taken == sum(map(stored_bytes, rows))
+    before = NOON - timedelta(days=1)
+    for _ in range(len(rows) + 1):
+        deleted, freed = prune_messages(migrated, "cedar", before, taken - room, at_most=at_most)
+        taken -= freed
+        if not deleted:
+            break
+    left = everything(migrated)[::-1]
+    measured = room_taken(migrated, "cedar")
+    migrated.rollback()
+    assert left == rows[len(rows) - len(left) :]
+    assert measured == taken <= room
+    if len(left) < len(rows):  # and no more than had to
+        assert taken + stored_bytes(rows[len(rows) - len(left) - 1]) > room
