@@ -96,7 +96,14 @@ class SitePicture:
                 | e.SetpointIgnored()
             ):
                 return self._of_setpoint(event, now)
-            case e.QuirksLearned() | e.CsmsProfilesChanged() | e.CsmsCommandWithheld():
+            case (
+                e.QuirksLearned()
+                | e.CsmsProfilesChanged()
+                | e.CsmsCommandWithheld()
+                | e.CsmsLost()
+                | e.CsmsReturned()
+                | e.StartInDoubt()
+            ):
                 return Change(self.live.apply(event, now))
             case _:
                 return self._of_charger(event, now)

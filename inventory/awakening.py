@@ -1,7 +1,7 @@
 """Whether a car comes back after a pause at 0 A: some chargers stay paused, some charge at full current at first.
 
-Private to the inventory: fed by `evse_memory`, read as part of an EVSE's view. Only a car that drew current in this stay
-and was then paused by a limit tells anything: one that is full, or was never asked, does not.
+Private to the inventory: fed by `evse_memory`, read as part of an EVSE's view. Only a car that drew current in this
+stay and was then paused by a limit tells anything: one that is full, or was never asked, does not.
 """
 
 from dataclasses import dataclass
