@@ -39,9 +39,11 @@ class Quirks:
     Feedback:
         schedule: what its composite schedules are worth; all but "honest" are not asked for any more.
     Metering:
-        measurands: what it samples.
-        takes_measurands: what it accepted to sample when it was asked singly.
+        measurands: what it was found to sample.
         sample_interval_s: how often; 0 never.
+        takes_measurands: what it samples for us beyond what the CSMS configured.
+        csms_measurands, csms_interval_s: what the CSMS configured, while we have it sample more (-1: the interval is
+            the CSMS's).
         phases: how it reports current: "lines" one by one, "overall" one value, "none" only power or nothing.
     Behaviour:
         obeys: False: it was seen to draw more than it had accepted.
@@ -66,8 +68,10 @@ class Quirks:
     number_phases: bool | None = None
     schedule: Feedback | None = None
     measurands: tuple[str, ...] | None = None
-    takes_measurands: tuple[str, ...] | None = None
     sample_interval_s: int | None = None
+    takes_measurands: tuple[str, ...] | None = None
+    csms_measurands: tuple[str, ...] | None = None
+    csms_interval_s: int | None = None
     phases: Phases | None = None
     obeys: bool | None = None
     after_zero: AfterZero | None = None

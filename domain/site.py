@@ -218,6 +218,9 @@ class ControlSettings:
     deadman_s: float = 300.0
     phase_detection: bool = False
     """Whether the wiring of EVSEs that charge is tested by small steps of their current."""
+    meter_asks: Literal["auto", "always", "never"] = "auto"
+    """Whether chargers are asked for measurements that their CSMS did not configure: where they are missing, always,
+    never."""
 
 
 Strategy = Literal["milp", "dro", "stackelberg", "so", "ro", "equal", "fcfs", "none"]

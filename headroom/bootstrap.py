@@ -136,7 +136,8 @@ def _proxy(
         )
         guards[charger.id] = inner.guard
         known = controller.picture.live.quirks
-        return AttentiveDesk(inner, charger, version, outside.new_id, known, line_to_line_v)
+        ask = controller.site.control.meter_asks
+        return AttentiveDesk(inner, charger, version, outside.new_id, known, line_to_line_v, ask)
 
     return ProxyServer(
         network=outside.network,

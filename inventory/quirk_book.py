@@ -11,10 +11,12 @@ from domain.events import QuirksLearned
 from domain.ids import ChargerId
 from domain.quirks import UNKNOWN, Model, Quirks
 
-_OWN = ("proven", "obeys", "sample_interval_s", "measurands", "probed_at")
+_CONFIGURED = ("measurands", "sample_interval_s", "takes_measurands", "csms_measurands", "csms_interval_s")
+_OWN = ("proven", "obeys", "probed_at", *_CONFIGURED)
 """What one charger shows of itself and not of its model: not inherited."""
-_NOT_EDITED = ("proven", "probed_at")
+_NOT_EDITED = ("proven", "probed_at", *_CONFIGURED)
 FIELDS = tuple(one.name for one in fields(Quirks))
+EDITABLE = tuple(name for name in FIELDS if name not in _NOT_EDITED)
 _HINTS = get_type_hints(Quirks)
 
 
@@ -130,9 +132,8 @@ def checked(edits: Mapping[str, Any]) -> dict[str, Any]:
     """A person's word, field by field; a field with null is taken back. `QuirkError` for what cannot be true."""
     found = {name: value for name, value in edits.items() if value is not None}
     for name, value in edits.items():
-        if name not in FIELDS or name in _NOT_EDITED:
-            known = ", ".join(one for one in FIELDS if one not in _NOT_EDITED)
-            raise QuirkError(f"quirk '{name}' is not one that can be written: {known}")
+        if name not in EDITABLE:
+            raise QuirkError(f"quirk '{name}' is not one that can be written: {', '.join(EDITABLE)}")
         try:
             typed = msgspec.convert(value, _HINTS[name])
         except msgspec.ValidationError:
@@ -143,13 +144,13 @@ def checked(edits: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def allowed(name: str) -> str:
-    """What a quirk may be, in words."""
+    """What a quirk that can be written may be, in words."""
     (kind,) = (one for one in get_args(_HINTS[name]) if one is not type(None))
     if get_origin(kind) is Literal:
         return " or ".join(get_args(kind))
     if get_origin(kind) is tuple:
         (item, _) = get_args(kind)
-        return "a list of " + (" or ".join(get_args(item)) if get_origin(item) is Literal else "words")
+        return f"a list of {' or '.join(get_args(item))}"
     return "true or false" if kind is bool else "a whole number, 0 or more"
 
 

@@ -132,6 +132,11 @@ class ControlModel(Strict):
         default=_default(words.ControlSettings, "phase_detection"),
         description="Test by small steps of a charging EVSE's current whether it is wired to the phases written here.",
     )
+    meter_asks: Literal["auto", "always", "never"] = Field(
+        default=_default(words.ControlSettings, "meter_asks"),
+        description="Ask chargers for measurements that their CSMS did not configure (it does not see them): where no "
+        "current per phase comes during a session, always, or never.",
+    )
 
 
 class TransformerModel(Strict):

@@ -161,8 +161,9 @@ class Dialect201:
             self._event(evse, evse.transaction, TransactionEventEnumType.updated, trigger, context=context)
 
     def tell_meter(self, evse: SimulatedEvse, context: str) -> None:
-        """MeterValues of now, outside of any transaction."""
-        values = self._meter_value(evse, context)
+        """MeterValues of now, outside of any transaction: of the aligned measurands where any are set (F06.FR.06)."""
+        aligned = self._station.settings["AlignedDataCtrlr.Measurands"].value
+        values = self._meter_value(evse, context, aligned or None)
         if values:
             self._station.send("MeterValues", {"evseId": evse.connector, "meterValue": values})
 
@@ -227,9 +228,9 @@ class Dialect201:
     def _token(self, transaction: Transaction) -> Mapping[str, Any]:
         return {} if transaction.id_tag is None else {"idToken": id_token(transaction.id_tag)}
 
-    def _meter_value(self, evse: SimulatedEvse, context: str) -> list[Mapping[str, Any]]:
-        measurands = self._station.settings["SampledDataCtrlr.TxUpdatedMeasurands"].value.split(",")
-        values = list(self._sampled_values(evse, measurands, context))
+    def _meter_value(self, evse: SimulatedEvse, context: str, listed: str | None = None) -> list[Mapping[str, Any]]:
+        measurands = listed or self._station.settings["SampledDataCtrlr.TxUpdatedMeasurands"].value
+        values = list(self._sampled_values(evse, measurands.split(","), context))
         return [{"timestamp": stamp(self._station.own_now()), "sampledValue": values}] if values else []
 
     def _sampled_values(

@@ -15,7 +15,7 @@ from headroom.control_loop import SiteController
 from headroom.quirk_report import as_csv, as_markdown, charger_document
 from headroom.service import Service
 from inventory.live import Records
-from inventory.quirk_book import FIELDS, QuirkError, allowed
+from inventory.quirk_book import EDITABLE, QuirkError, allowed
 from inventory.quirk_queries import model_text
 
 
@@ -43,9 +43,9 @@ class Written(BaseModel):
     """A person's word: quirks by name; it replaces all that was written before."""
 
     written: dict[str, Any] = Field(
-        description="quirk and value; one of: " + "; ".join(f"{name}: {allowed(name)}" for name in FIELDS),
+        description="quirk and value; one of: " + "; ".join(f"{name}: {allowed(name)}" for name in EDITABLE),
         json_schema_extra={"example": {"after_zero": "stays_paused", "write_budget_per_day": 25}},
-        max_length=len(FIELDS),
+        max_length=len(EDITABLE),
     )
 
 

@@ -1,24 +1,35 @@
 """A desk around another that gets to know the charger: asks what it says of itself, and whether it holds its limits.
 
 Everything goes to the inner desk unchanged. What is added: own questions (never urgent, one at a time, some seconds
-after a connection has calmed down), the verdict of the charger's composite schedule on each acknowledged set-point, and
-`QuirksLearned` whenever the charger has shown something new. What is known from earlier, from other chargers of the
+after a connection has calmed down), the verdict of the charger's composite schedule on each acknowledged set-point,
+measurements where the charger reports too few (`metering_asks`), and `QuirksLearned` whenever the charger has shown
+something new. What is known from earlier, from other chargers of the
 model or from a person is put into the inner desk's ladder.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from domain.commands import ApplySetpoint
-from domain.events import ChargerBooted, Event, EvseMetered, OcppVersion, QuirksLearned, SetpointAccepted
+from domain.events import (
+    ChargerBooted,
+    Event,
+    EvseMetered,
+    OcppVersion,
+    QuirksLearned,
+    SessionEnded,
+    SessionStarted,
+    SetpointAccepted,
+)
 from domain.quirks import UNKNOWN, Feedback, KnownQuirks, Model, Phases, Quirks
 from domain.site import Charger
 from proxy.protocol.capability import Capability
 from proxy.protocol.desks import Desk
 from proxy.protocol.exchange import Call, Exchange, OwnCall, OwnOutcome, Side
-from proxy.protocol.interception import Answered, Order, Release, Verdict, WakeUp
+from proxy.protocol.interception import Answered, Order, Release, Rewritten, Verdict, Waits, WakeUp
+from proxy.protocol.metering_asks import Ask, MeteringAsks, quirks_of, view_of
 from proxy.protocol.probe import Probe
 from proxy.protocol.verification import Verification
 
@@ -30,6 +41,11 @@ class LadderDesk(Desk, Protocol):
     """A desk that brings limits to a charger, on a rung that can be read and set."""
 
     capability: Capability
+
+    @property
+    def running(self) -> Mapping[int, str]:
+        """The transactions that run, per connector."""
+        ...
 
 
 class AttentiveDesk:
@@ -43,6 +59,7 @@ class AttentiveDesk:
         new_token: Callable[[], str],
         known: KnownQuirks,
         line_to_line_v: float = 208.0,
+        ask: Ask = "auto",
     ) -> None:
         self.inner, self.charger, self._known = inner, charger, known
         self._model: Model | None = known.model_of(charger.id)
@@ -52,6 +69,8 @@ class AttentiveDesk:
         self._probe_at: datetime | None = None
         self._verification = Verification(charger, version, new_token, line_to_line_v)
         self._verification.verdict = self._quirks.schedule
+        self._view = view_of(version, self._quirks)
+        self._asks = MeteringAsks(charger, version, new_token, self._view, ask)
         self._woken_at: datetime | None = None
         self._adopt(self._quirks)
         self._first_rung = inner.capability
@@ -63,10 +82,14 @@ class AttentiveDesk:
     def connected(self, now: datetime) -> Sequence[Order]:
         """A new socket: the inner desk's limits first, questions when it has calmed down."""
         self._adopt_news()
+        self._woken_at = None
         self._verification.connected()
+        self._asks.connected()
+        for connector in self.inner.running:
+            self._asks.session(connector, now, runs=True)
         if self._quirks.probed_at is None:
             self._probe_at = now + timedelta(seconds=CALM_S)
-        return [*self.inner.connected(now), *self._wake()]
+        return [*self.inner.connected(now), *self._asks.give_back(), *self._wake()]
 
     def on_call(self, call: Call) -> Sequence[Event | Order]:
         """See `Desk`."""
@@ -74,6 +97,8 @@ class AttentiveDesk:
 
     def on_exchange(self, exchange: Exchange) -> Sequence[Event | Order]:
         """See `Desk`."""
+        if self._view.differs or exchange.call.action == "TriggerMessage":
+            self._view.on_exchange(exchange)
         return self._attend(self.inner.on_exchange(exchange), exchange.at)
 
     def apply(self, command: ApplySetpoint) -> Sequence[Order]:
@@ -84,7 +109,7 @@ class AttentiveDesk:
     def on_outcome(self, outcome: OwnOutcome) -> tuple[Sequence[Event], Sequence[Order]]:
         """See `Desk`."""
         events, orders = self.inner.on_outcome(outcome)
-        questions = self._probe.on_outcome(outcome)
+        questions = [*self._probe.on_outcome(outcome), *self._asks.on_outcome(outcome)]
         self._take_probe(outcome.at)
         verdicts = self._verification.on_outcome(outcome)
         both = self._attend([*events, *verdicts, *orders, *questions], outcome.at)
@@ -95,7 +120,9 @@ class AttentiveDesk:
 
     def tick(self, now: datetime) -> Sequence[Event | Order]:
         """See `Desk`; the time for questions may have come."""
-        found: list[Event | Order] = [*self.inner.tick(now), *self._verification.pass_time(now)]
+        self._woken_at = None
+        own = [*self._verification.pass_time(now), *self._asks.pass_time(now)]
+        found: list[Event | Order] = [*self.inner.tick(now), *own]
         if self._probe_at is not None and now >= self._probe_at:
             self._probe_at = None
             found += self._probe.begin()
@@ -103,15 +130,32 @@ class AttentiveDesk:
 
     def intercepts(self, side: Side, action: str) -> bool:
         """See `Interceptor`."""
-        return self.inner.intercepts(side, action)
+        return self._view.intercepts(side, action) or self.inner.intercepts(side, action)
 
     def on_intercepted(self, call: Call) -> tuple[Verdict | None, Sequence[Order]]:
-        """See `Interceptor`."""
-        return self.inner.on_intercepted(call)
+        """See `Interceptor`; the inner desk's word first."""
+        verdict: Verdict | None = None
+        orders: Sequence[Order] = ()
+        if self.inner.intercepts(call.origin, call.action):
+            verdict, orders = self.inner.on_intercepted(call)
+        if not self._view.intercepts(call.origin, call.action) or isinstance(verdict, Answered | Waits):
+            return verdict, orders
+        if call.action == "MeterValues":
+            return self._view.on_meter_values(call) or verdict, orders
+        payload = verdict.payload if isinstance(verdict, Rewritten) else call.payload
+        return self._view.on_write(payload) or verdict, orders
 
     def on_reply(self, call: Call, ok: bool, payload: bytes) -> Answered | None:
-        """See `Interceptor`."""
-        return self.inner.on_reply(call, ok, payload)
+        """See `Interceptor`; the inner desk's word first."""
+        answered = None
+        if self.inner.intercepts(call.origin, call.action):
+            answered = self.inner.on_reply(call, ok, payload)
+        if call.action not in ("GetConfiguration", "GetVariables") or not self._view.differs:
+            return answered
+        if not (ok if answered is None else answered.ok):
+            return answered
+        own = self._view.on_read(payload if answered is None else answered.payload)
+        return answered if own is None else Answered(own)
 
     # Inside.
 
@@ -123,6 +167,9 @@ class AttentiveDesk:
                 found += self._verification.accepted(one)
             elif isinstance(one, EvseMetered):
                 self._see_phases(one)
+                self._asks.metered(one)
+            elif isinstance(one, SessionStarted | SessionEnded) and one.connector is not None:
+                self._asks.session(one.connector, now, runs=isinstance(one, SessionStarted))
             elif isinstance(one, ChargerBooted) and one.accepted:
                 self._met(Model(one.vendor, one.model, one.firmware or ""), now)
         return [*found, *self._news(now), *self._wake()]
@@ -183,6 +230,8 @@ class AttentiveDesk:
     def _news(self, now: datetime) -> list[Event]:
         """What the charger has shown since the last time. A rung counts once something was tried on it."""
         capability, verdict, shown = self.inner.capability, self._verification.verdict, self._shown
+        if self._view.differs or self._quirks.csms_interval_s is not None:
+            shown = self._with_view(shown)
         before = self._looked_at
         if before is not None and capability is before[0] and verdict == before[1] and shown is before[2]:
             return []
@@ -194,10 +243,18 @@ class AttentiveDesk:
         self._shown, self._looked_at = shown, (capability, verdict, shown)
         return [QuirksLearned(self.charger.id, now, shown, self._model)] if is_news else []
 
+    def _with_view(self, shown: Quirks) -> Quirks:
+        """With what a restart must know of the charger's settings."""
+        told = quirks_of(self._view)
+        if all(getattr(shown, name) == value for name, value in told.items()):
+            return shown
+        self._shown = replace(shown, **told)
+        return self._shown
+
     def _wake(self) -> list[Order]:
-        due = [at for at in (self._probe_at, self._verification.due_at) if at is not None]
+        due = [at for at in (self._probe_at, self._verification.due_at, self._asks.due_at) if at is not None]
         at = min(due, default=None)
-        if at is None or at == self._woken_at:
+        if at is None or (self._woken_at is not None and self._woken_at <= at):
             return []
         self._woken_at = at
         return [WakeUp(at)]

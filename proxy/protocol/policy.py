@@ -45,7 +45,10 @@ def _table(observed: Mapping[str, Rule], relayed: str) -> Mapping[str, Rule]:
 _CLOCK: Final = _observe("currentTime in the reply sets the charger's clock, in which schedules are written")
 _BOOT: Final = _observe("vendor, model and firmware; currentTime in the reply sets the charger's clock")
 _STATUS: Final = _observe("the state of each connector")
-_METER: Final = _observe("what each EVSE draws")
+_METER: Final = _intercept(
+    "what each EVSE draws is read; where the site lets us ask for more samples than the CSMS configured, those stay "
+    "here"
+)
 _SET: Final = _intercept(
     "passes once ours respect it, so that a lowering never is a moment of more; one that would stand above ours, or "
     "has an id of ours, is kept here and Accepted once ours respect it; one that nothing could limit is Rejected"
@@ -54,10 +57,15 @@ _CLEAR: Final = _intercept("clears what the CSMS set and none of ours: by criter
 _START: Final = _intercept(
     "a charging profile in it is taken out and kept here where it would replace ours; it passes once ours respect that"
 )
-_KEYS: Final = _intercept("the reply: the stack level and the profiles that are kept for us are not told")
+_KEYS: Final = _intercept(
+    "the reply: the stack level and the profiles that are kept for us are not told; nor are measurands and an interval "
+    "that we added, but those that the CSMS set"
+)
 _SCHEDULE: Final = _intercept("the reply: what is expected stands in the place of the step to the fall-back")
 _CUT_OFF: Final = "what would make the charger dial past the proxy, or fail at its door, is Rejected and reported"
-_SETTING: Final = _intercept(f"{_CUT_OFF}; so is what would switch smart charging off")
+_SETTING: Final = _intercept(
+    f"{_CUT_OFF}; so is what would switch smart charging off; a list of measurands keeps those that we added"
+)
 _CERTIFICATE: Final = _intercept(_CUT_OFF)
 
 _OBSERVED_16: Final = {

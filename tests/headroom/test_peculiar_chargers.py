@@ -126,3 +126,30 @@ def test_what_their_own_schedules_are_worth_is_learnt_from_what_they_answer(
     quay = live({bad: Behaviour(composite=character)}, script)  # type: ignore[arg-type]
     assert quay.view(f"E{bad}").quirks.schedule in worth
     assert quay.twin.violations == []
+
+
+REGISTER = "Energy.Active.Import.Register"
+
+
+@pytest.mark.parametrize("bad", SPOKEN)
+def test_one_that_samples_too_little_is_asked_for_more_and_its_csms_sees_none_of_it(bad: int) -> None:
+    async def script(quay: Quay) -> None:
+        settings = quay.twin.chargers[quay.site.chargers[bad - 1].id].settings
+        if bad == 1:
+            settings["MeterValuesSampledData"].value = REGISTER
+            settings["MeterValueSampleInterval"].value = "300"
+        else:
+            settings["SampledDataCtrlr.TxUpdatedMeasurands"].value = REGISTER
+            settings["AlignedDataCtrlr.Measurands"].value = ""
+        await quay.pass_s(900)
+        samples = quay.controller.picture.live.samples(quay.site.evses[bad - 1].id)
+        assert sum(one.current_a is not None for one in samples) >= 4, "in the last three minutes"
+        assert quay.view(f"E{bad}").ledger.trusted
+        if bad == 1:
+            told = "MeterValuesSampledData", "MeterValueSampleInterval"
+            assert "Current.Import" in settings[told[0]].value
+            answer = await quay.twin.csms.ask("CP1", "GetConfiguration", {"key": list(told)})
+            assert [item["value"] for item in answer.payload["configurationKey"]] == [REGISTER, "300"]
+
+    quay = live({}, script)
+    nobody_else_suffers(quay, bad, 0.5)
