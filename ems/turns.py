@@ -44,7 +44,9 @@ def take_turns(situation: Situation, timezone: tzinfo) -> Admission:
         for column, (view, evse) in enumerate(zip(situation.views, situation.layout.evses, strict=True))
         if turning[column]
     ]
-    fit = _Minima(situation, rows).fit
+    # Where all minima fit together no part of them can fail to.
+    least_a = np.where(asking, situation.layout.lowest_a, 0.0) + steady_a
+    fit = _Minima(situation, _contended_rows(situation, least_a) if by_need else rows).fit
     steady: tuple[EvseId, ...] = ()
     for column in np.flatnonzero(situation.worn).tolist():
         more = (*steady, situation.panel.evses[column])
