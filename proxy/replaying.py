@@ -250,6 +250,7 @@ class Replayer:
 
     def _tell_doubt(self, doubt: Doubt, *, given_up: bool) -> None:
         self._office.counters.starts_in_doubt += 1
+        _log.warning("start_in_doubt", charger=self._charger, id_tag=doubt.id_tag, started_at=doubt.started_at)
         now = self._office.clock.now()
         self._teller.publish(
             StartInDoubt(self._charger, now, doubt.connector, doubt.id_tag, doubt.started_at, given_up)

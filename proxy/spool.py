@@ -3,7 +3,8 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final, Protocol, TypeVar
@@ -82,6 +83,24 @@ class FileSpool:
                 return
             if last:
                 return
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[SpoolBook]:
+    """The book of a spool file, to look into it from another process; the service may be running.
+
+    Raises:
+        OSError: there is no such file, or it is no spool.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such spool file")
+    connection = _open(str(path))
+    try:
+        yield SpoolBook(connection)
+    except sqlite3.Error as error:
+        raise OSError(f"{path}: cannot be read as the spool of outages: {error}") from error
+    finally:
+        connection.close()
 
 
 class InlineSpool:

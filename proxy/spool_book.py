@@ -183,6 +183,17 @@ class SpoolBook:
             for charger, connector, tag, started_at, provisional, real, sends, noted_at in rows
         ]
 
+    def waiting(self) -> dict[str, int]:
+        """How many messages of each charger wait for its CSMS."""
+        return dict(
+            self._run("SELECT charger, count(*) FROM entry WHERE state = 'pending' GROUP BY charger ORDER BY 1")
+        )
+
+    def aside(self) -> list[tuple[str, Stored]]:
+        """The messages that could not be brought to the CSMS, by charger, in their order."""
+        rows = self._run("SELECT * FROM message WHERE state = 'aside' ORDER BY charger, seq")
+        return [(row[-1], _stored(row)) for row in rows]
+
     def prune(self, now: datetime) -> None:
         """Forget what the CSMS has had for a month."""
         before = (now - _KEEP).isoformat()
