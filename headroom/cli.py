@@ -10,13 +10,14 @@ from headroom import (
     check_command,
     demo_command,
     key_command,
+    outages_command,
     replay_command,
     serve_command,
     simulate_command,
     study_command,
 )
 
-_QUICK = {"demo", "serve", "check", "simulate", "study", "replay", "key"}
+_QUICK = {"demo", "serve", "check", "simulate", "study", "replay", "key", "outages"}
 
 
 def build(arguments: Sequence[str]) -> typer.Typer:
@@ -35,6 +36,7 @@ def build(arguments: Sequence[str]) -> typer.Typer:
     app.command("study")(study_command.study)
     app.command("replay")(replay_command.replay)
     app.command("key")(key_command.key)
+    app.command("outages")(outages_command.outages)
     if not arguments or arguments[0] not in _QUICK:
         from headroom import forecast_command, meters_command, plan_command, quirks_command, token_command
 
