@@ -1,19 +1,19 @@
 """Lays a recording on a grid: what span, whose load under whose cars, and what has to be assumed."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from domain.ids import FeederId
-from domain.site import PHASES, Site
+from domain.site import PHASES, Feeder, Site
 from headroom.replay.day_grid import Grid, cut, line_phasors
 from headroom.replay.drawing import uncontrolled_a
 from headroom.replay.recording import Amps, Reading, Recording, RecordingError, Stay
 from simulators.arrivals import replayed_arrivals
-from simulators.homes import building_load
+from simulators.homes import UNSTATED_SHARE, building_load
 
 _LONGEST, _BUSIEST = timedelta(days=35), timedelta(days=28)
 _WEEK, _YEAR = timedelta(weeks=1), timedelta(weeks=52)
@@ -138,14 +138,31 @@ def _base(
             for row, feeder in enumerate(site.feeders):
                 found[place, row] = [amps[feeder.id].get(phase, 0.0) for phase in PHASES]
         return found, notes
-    for row in range(len(site.feeders) - 1, -1, -1):
-        feeder = site.feeders[row]
-        if feeder.id in by_feeder or feeder.meter is None:
-            continue
-        below = [site.feeders.index(child) for child in site.children(feeder.id)]
-        found[:, row] = sum((found[:, child] for child in below), np.zeros((count, len(PHASES))))
-        notes.append(f"feeder {feeder.id} has no reading: it counts with what is measured below it")
+    for row, feeder in enumerate(site.feeders):
+        if feeder.id not in by_feeder and feeder.meter is not None:
+            found[:, row], note = _unread(site, feeder, found, by_feeder)
+            notes.append(note)
     return found, list(dict.fromkeys(notes))
+
+
+def _unread(site: Site, feeder: Feeder, found: Amps, by_feeder: Mapping[FeederId, object]) -> tuple[Amps, str]:
+    """[step, phase] load of a metered feeder without readings. Unknown means full, as far as others' readings allow."""
+    rows = {one.id: row for row, one in enumerate(site.feeders)}
+    below = [rows[one.id] for one in site.children(feeder.id) if one.id in by_feeder]
+    if below:
+        text = f"feeder {feeder.id} has no reading: it counts with what is measured below it"
+        return found[:, below].sum(axis=1), text
+    above = next((rows[one.id] for one in site.path(feeder.id) if one.id in by_feeder), None)
+    design_a = [
+        (UNSTATED_SHARE * feeder.usable_a if feeder.base_load_max_a is None else feeder.base_load_max_a.get(phase, 0.0))
+        * (phase in feeder.phases)
+        for phase in PHASES
+    ]
+    most_a = np.broadcast_to(np.array(design_a), (len(found), len(PHASES)))
+    if above is None:
+        return most_a, f"feeder {feeder.id} has no reading: it carries its design load all the time"
+    text = f"feeder {feeder.id} has no reading: all measured above it is taken to go through it, up to its design load"
+    return np.minimum(found[:, above], most_a), text
 
 
 def _binned(readings: Sequence[Reading], begins: datetime, step: timedelta, count: int) -> Amps:

@@ -172,6 +172,22 @@ def test_a_load_alone_gets_typical_cars_and_cars_alone_a_typical_load(site: Site
     assert any("no load" in note for note in grid.notes)
 
 
+def test_a_metered_panel_without_readings_counts_as_full_as_the_readings_allow(tmp_path: Path) -> None:
+    text = SITE.replace(
+        "chargers:",
+        "  - {id: p1, parent: main, rating_a: 50, meter: m-p1, base_load_max_a: {A: 25, B: 25, C: 25}}\nchargers:",
+    )
+    both = parse_site(text + "  - {id: m-p1, stale_after_s: 60}\n", "court.yaml")
+    load = tmp_path / "load.csv"
+    begins = datetime(2026, 1, 5)  # noqa: DTZ001 - a wall clock
+    rows = [f"{(begins + timedelta(hours=n)).isoformat()},{10 if n < 24 else 40}" for n in range(48)]
+    load.write_text("\n".join(["time,main_a", *rows]), encoding="utf-8")
+    grid = on_grid(read_table(load, both), both, timedelta(hours=1), None, 0)
+    assert grid.base_a[2, 1] == pytest.approx([10.0] * 3)
+    assert grid.base_a[30, 1] == pytest.approx([25.0] * 3)
+    assert any("p1 has no reading" in note for note in grid.notes)
+
+
 def test_an_empty_recording_and_an_unknown_meter_are_refused(site: Site, tmp_path: Path) -> None:
     empty = tmp_path / "log.jsonl"
     empty.write_text("", encoding="utf-8")
