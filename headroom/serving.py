@@ -126,20 +126,11 @@ async def _run(
     as_json: bool,
 ) -> None:
     stop = asyncio.Event()
-    authority = authority_of(service, listening.access, monotonic_s)
     try:
         bound = socket.create_server((listening.api_host, listening.api_port), backlog=1024)
     except OSError as error:
         raise _port_error("--api-port", listening.api_host, listening.api_port, error) from None
-    api = ApiServer(
-        uvicorn.Config(
-            create_app(service, authority),
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            timeout_graceful_shutdown=2,
-        )
-    )
+    api = _api_server(service, listening)
 
     async def announce() -> None:
         await api.answering.wait()
@@ -170,6 +161,13 @@ async def _run(
     if service.messages is not None:
         parts += [service.messages.run, service.messages.keep_within_bounds]
     await supervise(parts, shut_down=shut_down, stop=stop)
+
+
+def _api_server(service: Service, listening: Listening) -> ApiServer:
+    app = create_app(service, authority_of(service, listening.access, monotonic_s))
+    return ApiServer(
+        uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
+    )
 
 
 async def _tell_first_token(service: Service, access: AccessOptions) -> dict[str, str]:

@@ -11,6 +11,7 @@ from headroom.api import (
     decisions,
     driver,
     events,
+    evses,
     forecast,
     health,
     limits,
@@ -49,6 +50,7 @@ def create_app(service: Service, authority: Authority) -> FastAPI:
     app.include_router(metrics.router(service))
     for routes in (
         sites.router(service),
+        evses.router(service),
         sessions.router(service),
         decisions.router(service),
         messages.router(service),

@@ -52,19 +52,7 @@ def router(service: Service) -> APIRouter:
         controller, now = service.controller(site), service.clock.now()
         limit = asked(body, caller, now)
         controller.site.feeder(limit.feeder)
-        effect = await whatif.preview(controller.snapshot(now), limit)
-        return LimitPreview(
-            feeder=limit.feeder,
-            limit_a=limit.limit_a,
-            before={phase: round(amps, 2) for phase, amps in effect.feeder_before_a.items()},
-            after={phase: round(amps, 2) for phase, amps in effect.feeder_after_a.items()},
-            evses=[
-                EvseEffect(evse=evse, before_a=amps, after_a=effect.after_a[evse])
-                for evse, amps in effect.before_a.items()
-                if whatif.differs(amps, effect.after_a[evse])
-            ],
-            held=effect.held,
-        )
+        return _preview(limit, await whatif.preview(controller.snapshot(now), limit))
 
     @routes.delete("/sites/{site}/limits/{limit}", status_code=204)
     async def lift(site: SiteId, limit: str) -> None:
@@ -91,4 +79,19 @@ def asked(body: LimitRequest, caller: Caller, now: datetime) -> TemporaryLimit:
         ends_at=body.ends_at,
         reason=body.reason,
         author=caller.name,
+    )
+
+
+def _preview(limit: TemporaryLimit, effect: whatif.Effect) -> LimitPreview:
+    return LimitPreview(
+        feeder=limit.feeder,
+        limit_a=limit.limit_a,
+        before={phase: round(amps, 2) for phase, amps in effect.feeder_before_a.items()},
+        after={phase: round(amps, 2) for phase, amps in effect.feeder_after_a.items()},
+        evses=[
+            EvseEffect(evse=evse, before_a=amps, after_a=effect.after_a[evse])
+            for evse, amps in effect.before_a.items()
+            if whatif.differs(amps, effect.after_a[evse])
+        ],
+        held=effect.held,
     )

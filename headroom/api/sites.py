@@ -1,19 +1,16 @@
-"""Sites, their panel trees and EVSEs as they are now."""
+"""Sites, their panel trees and chargers as they are now."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from domain.ids import ChargerId, EvseId, SiteId
+from domain.ids import ChargerId, SiteId
 from headroom.access.roles import Caller
-from headroom.api.documents import charger_document, evse_document, site_document, site_summary
+from headroom.api.documents import charger_document, site_document, site_summary
 from headroom.api.entry import caller_of
 from headroom.api.models import (
     ChargerDocument,
-    EvseDocument,
     Page,
-    SampleDocument,
-    SetpointEventDocument,
     SiteDocument,
     SiteSummary,
 )
@@ -22,7 +19,7 @@ from headroom.service import Service
 
 
 def router(service: Service) -> APIRouter:
-    """`/sites`, `/evses` and the schema of a site file."""
+    """`/sites`, and the schema of a site file."""
     routes = APIRouter(tags=["sites"])
 
     @routes.get("/schema/site", tags=["schema"])
@@ -43,14 +40,6 @@ def router(service: Service) -> APIRouter:
         """The panel tree with rating, usable, load and headroom per phase."""
         return site_document(service.controller(site), service.clock.now())
 
-    @routes.get("/sites/{site}/evses")
-    async def evses(site: SiteId, limit: Limit = 500, cursor: Cursor = None) -> Page[EvseDocument]:
-        """Every EVSE as it is now, and why, in the order of the site file."""
-        controller, now = service.controller(site), service.clock.now()
-        ids, following = cut([one.id for one in controller.site.evses], limit, cursor)
-        items = [evse_document(controller, controller.picture.view(EvseId(one), now), now) for one in ids]
-        return Page(items=items, next=following)
-
     @routes.get("/sites/{site}/chargers")
     async def chargers(site: SiteId, limit: Limit = 500, cursor: Cursor = None) -> Page[ChargerDocument]:
         """What the chargers have told of themselves, in the order of the site file."""
@@ -62,23 +51,5 @@ def router(service: Service) -> APIRouter:
     async def statistics(site: SiteId) -> dict[str, object]:
         """Counts and latencies since the service started."""
         return service.statistics(site)
-
-    @routes.get("/evses/{evse}")
-    async def evse(evse: EvseId) -> EvseDocument:
-        """One EVSE as it is now, and why."""
-        controller, now = service.controller_of_evse(evse), service.clock.now()
-        return evse_document(controller, controller.picture.view(evse, now), now)
-
-    @routes.get("/evses/{evse}/samples")
-    async def samples(evse: EvseId, limit: Limit = 100, cursor: Cursor = None) -> Page[SampleDocument]:
-        """What an EVSE drew, newest first."""
-        page = await service.history.samples(evse, limit, cursor)
-        return Page(items=[SampleDocument.model_validate(one) for one in page.items], next=page.next)
-
-    @routes.get("/evses/{evse}/setpoints")
-    async def setpoints(evse: EvseId, limit: Limit = 100, cursor: Cursor = None) -> Page[SetpointEventDocument]:
-        """What became of an EVSE's limits, newest first: sent, accepted, refused, confirmed."""
-        page = await service.history.setpoints(evse, limit, cursor)
-        return Page(items=[SetpointEventDocument.model_validate(one) for one in page.items], next=page.next)
 
     return routes
