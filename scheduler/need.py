@@ -24,6 +24,8 @@ _PART_OF_MAXIMUM = 1.0 / 3.0
 _LEAST_WH = 50.0
 """Contested energy below this is none; also the least that a pace is made of."""
 _SOONEST_H = 0.05
+_OVERSTAY_H = 1.0
+"""One that is still there after it was to leave is taken to stay so long again: it must not be late for ever."""
 _TINY_WH = 1e-6
 
 
@@ -104,4 +106,5 @@ def _fair_part(by_departure: Sequence[Contender], power_w: float, now: datetime)
 
 def _left_h(contender: Contender, now: datetime) -> float:
     assert contender.departure_at is not None
-    return max(0.0, (contender.departure_at - now).total_seconds() / 3600.0)
+    left_h = (contender.departure_at - now).total_seconds() / 3600.0
+    return left_h if left_h > 0.0 else _OVERSTAY_H

@@ -147,6 +147,11 @@ def test_fair_parts_are_feasible_and_paces_positive(rows, power_w):
         assert due_wh <= power_w * left_h * (1.0 + 1e-6) + 1.0
 
 
+def test_one_that_overstays_is_not_the_most_urgent_of_all():
+    needs = outlook([car("over", leaves_h=-3.0, needs_wh=3000.0), car("late", leaves_h=2.0)], 7000.0, T0)
+    assert needs["late"].laxity_h < needs["over"].laxity_h
+
+
 def test_hours_of_its_own_are_not_contested():
     """Alone from hour 4 on at 6.7 kW: 10 kWh can all wait; with three of them at 7 kW nothing can."""
     stays, goes = car("stays", leaves_h=6.0, needs_wh=10_000.0), car("goes", leaves_h=4.0, needs_wh=10_000.0)
