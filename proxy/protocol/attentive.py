@@ -73,7 +73,6 @@ class AttentiveDesk:
         self._asks = MeteringAsks(charger, version, new_token, self._view, ask)
         self._woken_at: datetime | None = None
         self._adopt(self._quirks)
-        self._first_rung = inner.capability
         self._looked_at: tuple[Capability, Feedback | None, Quirks] | None
         self._looked_at = (inner.capability, self._quirks.schedule, UNKNOWN)
 
@@ -184,7 +183,6 @@ class AttentiveDesk:
         self._quirks = self._known.as_model(self.charger.id, model)
         if not self.inner.capability.proven:
             self._adopt(self._quirks)
-        self._first_rung = self.inner.capability
         self._verification.renewed()
         self._verification.verdict = self._quirks.schedule
         self._probe_at = now + timedelta(seconds=CALM_S)
@@ -216,7 +214,6 @@ class AttentiveDesk:
             self._adopt(replace(told, unit=self._quirks.unit))
         if self._shown.max_level is not None:
             self.inner.capability = self.inner.capability.told_max_level(self._shown.max_level)
-        self._first_rung = self.inner.capability
 
     def _see_phases(self, metered: EvseMetered) -> None:
         sample, known = metered.sample, self._shown.phases
@@ -228,14 +225,14 @@ class AttentiveDesk:
             self._shown = replace(self._shown, phases=told)
 
     def _news(self, now: datetime) -> list[Event]:
-        """What the charger has shown since the last time. A rung counts once something was tried on it."""
+        """What the charger has shown since the last time. A rung counts once something was accepted on it."""
         capability, verdict, shown = self.inner.capability, self._verification.verdict, self._shown
         if self._view.differs or self._quirks.csms_interval_s is not None:
             shown = self._with_view(shown)
         before = self._looked_at
         if before is not None and capability is before[0] and verdict == before[1] and shown is before[2]:
             return []
-        if capability.proven or not capability.same_rung(self._first_rung):
+        if capability.proven:
             shown = replace(shown, **capability.shown())
         if verdict is not None:
             shown = replace(shown, schedule=verdict)

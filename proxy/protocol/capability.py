@@ -64,10 +64,11 @@ class Capability:
         return replace(self, **known)
 
     def shown(self) -> dict[str, Any]:
-        """What trying has shown, as fields of `Quirks`."""
+        """What trying has shown, as fields of `Quirks`. Limits in W name their phases, or they would be divided."""
         rung = {name: getattr(self, name) for name in _RUNG}
-        unit = self.unit if self.proven else None
-        return {**rung, "unit": unit, "proven": tuple(sorted(self.proven))}
+        names_phases = True if self.unit == "W" else None
+        proven = tuple(sorted(purpose.value for purpose in self.proven))
+        return {**rung, "unit": self.unit, "number_phases": names_phases, "proven": proven}
 
     @property
     def top_level(self) -> int:

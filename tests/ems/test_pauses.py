@@ -66,3 +66,14 @@ def test_a_draw_above_every_limit_that_may_be_in_force_is_never_a_matter_of_time
     assert seen.trusted == (drawn_a <= most_a + ledger.tolerance_a(most_a))
     if not seen.trusted:
         assert ledger.counted_a(seen, evse, T0 + seconds(after_s)) >= evse.max_a
+
+
+@pytest.mark.parametrize(("after_s", "made"), [(4.9, True), (5.1, False)])
+def test_a_reduction_that_nobody_acknowledges_for_5_s_is_made_up_for_by_others(after_s, made):
+    """32 A were cut to 8 A to make room; unacknowledged, the first still counts at 32 A and the second is lowered."""
+    site = two(40.0, strategy="equal")
+    told = LedgerEntry(8.0, 32.0, sent_at=T0 - seconds(after_s), measured_a=32.0, measured_at=T0 - seconds(60))
+    decision = ask(snapshot(site, {"E1": view("E1", ledger=told), "E2": view("E2", 32.0)}))
+    assert (limits(decision)["E2"] > 8.0) is made
+    kinds = {(alarm.kind, alarm.subject) for alarm in decision.alarms}
+    assert ((AlarmKind.REDUCTION_UNACKNOWLEDGED, "E1") in kinds) is not made

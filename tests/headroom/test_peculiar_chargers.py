@@ -153,3 +153,16 @@ def test_one_that_samples_too_little_is_asked_for_more_and_its_csms_sees_none_of
 
     quay = live({}, script)
     nobody_else_suffers(quay, bad, 0.5)
+
+
+@pytest.mark.parametrize("bad", SPOKEN)
+def test_one_that_takes_watts_alone_is_written_to_in_watts(bad: int) -> None:
+    quay = live({bad: Behaviour(rate_units=frozenset({"W"}))}, a_while)
+    nobody_else_suffers(quay, bad, 0.8)
+    view = quay.view(f"E{bad}")
+    assert (view.quirks.unit, view.quirks.rate_units, view.quirks.number_phases) == ("W", ("W",), True)
+    assert view.quirks.obeys
+    assert quay.alarms == set()
+    assert quay.energy_kwh(bad) > 0.8
+    other = quay.view("E4")
+    assert (other.quirks.unit, other.quirks.fallback) == ("A", True), "what a peer was still trying is no guess"
