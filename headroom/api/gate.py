@@ -80,13 +80,19 @@ class Gate:
                 raise ApiError(405, "Not allowed here", f"{path} takes {allowed}", headers={"Allow": allowed})
             raise ApiError(404, "Not Found", f"there is nothing at {path}")
         caller = await self._authority.caller(credentials(headers), client, match)
-        self._authority.admit(caller, match, client)
-        if method not in _SAFE:
-            check_origin(headers, caller)
         scope.setdefault("state", {})["entry"] = Entry(caller, client, match)
         if method in _SAFE:
+            self._authority.admit(caller, match, client)
             await self._app(scope, receive, send)
             return
+        try:
+            self._authority.admit(caller, match, client)
+            check_origin(headers, caller)
+        except HeadroomError as error:
+            refused = problem_response(error).status_code
+            if caller.role is not None and refused in {403, 404}:
+                await self._writes.note(scope, b"", refused)
+            raise
         body = await read_body(receive, headers)
         await self._writes.carry_out(self._app, scope, body, receive, send)
 

@@ -81,11 +81,11 @@ class Writes:
         try:
             await app(scope, _replay(body, receive), answer.keep)
         finally:
-            await self._note(scope, body, answer.status)
+            await self.note(scope, body, answer.status)
         await answer.pass_on()
 
-    async def _note(self, scope: Scope, body: bytes, status: int) -> None:
-        """Durable before the write is answered; where the database does not take it, the log does."""
+    async def note(self, scope: Scope, body: bytes, status: int) -> None:
+        """A line in the audit trail, durable before the write is answered; where the database fails, in the log."""
         entry: Entry = scope["state"]["entry"]
         assert entry.match is not None
         caller: Caller = scope["state"].get("acting", entry.caller)

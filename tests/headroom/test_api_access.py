@@ -58,6 +58,15 @@ async def test_an_administrator_of_one_site_hands_out_nothing_beyond_it(house: H
     assert (await here.post("/api/v1/tokens", json={"name": "x", "role": "driver"})).status_code == 422
 
 
+async def test_who_tries_what_the_role_may_not_is_noted(house: House) -> None:
+    viewer, admin = await house.with_role(Role.VIEWER), await house.with_role(Role.ADMIN)
+    me = (await house.get("/me", viewer))["id"]
+    assert (await viewer.post("/api/v1/sites/demo/strategy", json={"strategy": "none"})).status_code == 403
+    assert (await house.client.post("/api/v1/sites/demo/strategy", json={})).status_code == 401
+    lines = (await house.get("/audit", admin))["items"]
+    assert [(line["caller"], line["status"]) for line in lines] == [(me, 403)]
+
+
 async def test_tokens_that_are_over_or_wrong_are_not_known(house: House) -> None:
     now = house.service.clock.now()
     text, row = new_token(Role.VIEWER, "old", now - timedelta(days=2), lives=timedelta(days=1))

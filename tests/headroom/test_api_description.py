@@ -5,6 +5,7 @@ blamed on a line.
 """
 
 import asyncio
+import json
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -21,6 +22,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from headroom.api.advice import ADVICE
+from headroom.api.description import description
 from headroom.api.permissions import REQUIRED
 
 EXAMPLES = 12
@@ -91,6 +93,10 @@ def test_every_operation_says_what_it_is_for_and_bodies_have_an_example(api: Any
             assert {"401", "403", "422", "429"} <= set(operation["responses"]), (verb, path)
     examples = {name for name, one in document["components"]["schemas"].items() if "example" in one}
     assert {"Reading", "LimitRequest", "SessionWishes", "StrategyRequest", "TokenRequest", "DriverWishes"} <= examples
+
+
+def test_the_description_can_be_had_without_a_service(api: Any) -> None:
+    assert json.loads(asyncio.run(description())) == api.raw_schema
 
 
 def test_the_advice_of_the_api_is_the_runbook_s() -> None:
