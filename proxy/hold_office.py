@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import structlog
 
@@ -18,6 +18,8 @@ from proxy.spool import Spool, Work
 
 T = TypeVar("T")
 
+_AWAY_FOR_S: Final = 10.0
+
 _log = structlog.get_logger()
 
 
@@ -27,7 +29,9 @@ class HoldOffice:
     def __init__(self, spool: Spool, clock: Clock, settings: HoldSettings, counters: Counters) -> None:
         self.spool, self.clock, self.settings, self.counters = spool, clock, settings, counters
         self.pace = Pace(settings.replay_per_s)
+        self._loop = asyncio.get_running_loop()
         self._tags: dict[str, dict[str, TagInfo]] = {}
+        self._away_until_s: dict[str, float] = {}
         self._secret = secrets.token_bytes(32)
         self._remembered: dict[ChargerId, tuple[bytes, str | None]] = {}
         now = clock.now()
@@ -47,6 +51,16 @@ class HoldOffice:
 
         self.spool.do(work, tell)
         return await answer
+
+    def seems_away(self, scope: str) -> bool:
+        """Whether this CSMS could not be reached a moment ago: chargers that all come at once after a crash of ours do
+        not each wait for it in vain. They dial again from within.
+        """
+        return self._away_until_s.get(scope, 0.0) > self._loop.time()
+
+    def reached(self, scope: str, there: bool) -> None:
+        """Whether this CSMS could be reached just now."""
+        self._away_until_s[scope] = 0.0 if there else self._loop.time() + _AWAY_FOR_S
 
     async def load(self, charger: ChargerId) -> Remembered:
         """What is known of a charger."""

@@ -41,6 +41,7 @@ class Held:
 
         async def dial() -> Leg | Refused | Unreachable:
             outcome = await self.upstream.ask(request)
+            self.office.reached(request.url, not isinstance(outcome, Unreachable))
             if isinstance(outcome, CsmsLeg) and outcome.subprotocol != subprotocol:
                 outcome.close(1002, "another version was agreed on before")
                 return Unreachable(f"the CSMS chose {outcome.subprotocol} instead of {subprotocol}")
@@ -50,10 +51,23 @@ class Held:
         return Hold(who, Way(request.url, dial, self.recognises_repeats), self.office, self.known, since)
 
 
-async def settle(
+Answer = tuple[CsmsLeg | Refused | Unreachable | Absent, Held | None]
+
+
+async def ask(request: Request, place: ChargerPlace, office: HoldOffice, upstream: Upstream) -> Answer:
+    """The CSMS's word, and what its silence comes to. Without a disk that works the site does not hold."""
+    if office.seems_away(request.url):
+        answer = await _settled(request, place, office, upstream, Unreachable("it could not be reached a moment ago"))
+        if answer[1] is not None:
+            return answer
+    word = await upstream.ask(request)
+    office.reached(request.url, not isinstance(word, Unreachable))
+    return await _settled(request, place, office, upstream, word)
+
+
+async def _settled(
     request: Request, place: ChargerPlace, office: HoldOffice, upstream: Upstream, word: CsmsLeg | Refused | Unreachable
-) -> tuple[CsmsLeg | Refused | Unreachable | Absent, Held | None]:
-    """What the CSMS's word, or its silence, comes to. Without a disk that works the site does not hold."""
+) -> Answer:
     charger = request.who.identity
     if isinstance(word, Refused):
         office.refused(charger)

@@ -18,6 +18,7 @@ _log = structlog.get_logger()
 
 _DISK_PAUSE_S: Final = 5.0
 _MOST_SILENCES: Final = 3
+_MOST_DONE: Final = 2000
 
 
 class Teller(Protocol):
@@ -223,6 +224,8 @@ class Replayer:
             if real is not None and stored.transaction is not None:
                 self.ids.add(stored.transaction, real)
             self.done[stored.entry.key] = stored.transaction
+            if len(self.done) > _MOST_DONE:
+                del self.done[next(iter(self.done))]
             self._teller.told(stored, reply)
             if run == self._run and not was_late:
                 self._again()

@@ -14,6 +14,7 @@ from domain.events import Event, OcppVersion
 from domain.ids import ChargerId
 from domain.ports import Clock
 from domain.site import Charger
+from proxy import holding
 from proxy.addresses import MAX_IDENTITY, Caller, caller
 from proxy.afterthoughts import Afterthoughts
 from proxy.answers import passed_on, refusal
@@ -23,7 +24,7 @@ from proxy.deskwork import refused
 from proxy.door import Door
 from proxy.fan_out import FanOut
 from proxy.hold_office import HoldOffice
-from proxy.holding import Absent, Held, settle
+from proxy.holding import Absent, Held
 from proxy.legs import OpenLegs
 from proxy.link import Link, Surroundings
 from proxy.network import Listener, Network
@@ -219,11 +220,12 @@ class ProxyServer:
         """Ask the CSMS in the charger's name, and give the charger its word."""
         authorization = tuple(request.headers.get_all("Authorization"))
         asked = Asked(place.csms_url, who, offered, authorization, place.csms_tls)
-        outcome: CsmsLeg | Refused | Unreachable | Absent = await self._upstream.ask(asked)
-        held = None
+        outcome: CsmsLeg | Refused | Unreachable | Absent
+        held: Held | None = None
         if place.outage == "hold" and self.office is not None:
-            assert not isinstance(outcome, Absent)
-            outcome, held = await settle(asked, place, self.office, self._upstream, outcome)
+            outcome, held = await holding.ask(asked, place, self.office, self._upstream)
+        else:
+            outcome = await self._upstream.ask(asked)
         if isinstance(outcome, Unreachable):
             self.counters.csms_unreachable += 1
             _log.warning("csms_unreachable", charger=who.identity, why=outcome.why)

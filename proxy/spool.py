@@ -46,6 +46,7 @@ class FileSpool:
         self._loop = asyncio.get_running_loop()
         self._steps: SimpleQueue[tuple[Work[Any], Done[Any]] | None] = SimpleQueue()
         try:
+            path.touch(mode=0o600)  # id tags are nobody else's business
             self._connection = _open(str(path))
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")

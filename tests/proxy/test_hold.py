@@ -221,8 +221,8 @@ async def test_a_csms_that_stops_reading_counts_as_gone():
         await until(lambda: world.heard(CsmsLost))
         assert "take" in world.heard(CsmsLost)[0].why  # too much waits, or it has taken nothing for too long
         assert world.proxy.links  # the charger noticed nothing
-        world.csms.connections[-1].transport.abort()
-        await world.csms_returns()
+        await until(lambda: not any(link.csms_away for link in world.proxy.links.values()))  # it was dialled again
+        world.csms.connections[0].transport.abort()
 
 
 @pytest.mark.parametrize("csms", ["there", "away"])
