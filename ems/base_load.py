@@ -197,6 +197,9 @@ class _Fleet:
     def bounds(self, reading: MeterReading) -> Bounds:
         """What a reading leaves open, by all that is known now."""
         draws = {evse.id: self._draw(evse, reading.at) for evse in self.evses}
+        if not any(any(draw.high_a) for draw in draws.values()):
+            own = {phase: reading.current_a[phase] for phase in self.feeder.phases}
+            return Bounds(reading.at, own, own)
         low: dict[Phase, float] = {}
         high: dict[Phase, float] = {}
         for phase in self.feeder.phases:
