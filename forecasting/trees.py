@@ -103,17 +103,19 @@ class TreesOfMany:
         self._depth = max(one.depth for one in several)
         self._roots = np.concatenate([at + one.roots for at, one in zip(start, several, strict=True)])
         self._owner = np.repeat(np.arange(len(several)), [len(one.roots) for one in several])
-        self._feature = np.concatenate([one.feature for one in several])
+        # Flat places, and both children side by side: three gathers a level are all that a prediction costs.
+        wide = self._columns.shape[1]
+        self._feature = np.concatenate([wide * place + one.feature for place, one in enumerate(several)])
         self._threshold = np.concatenate([one.threshold for one in several])
-        self._left = np.concatenate([at + one.left for at, one in zip(start, several, strict=True)])
-        self._right = np.concatenate([at + one.right for at, one in zip(start, several, strict=True)])
+        pairs = [at + np.stack([one.left, one.right], axis=1) for at, one in zip(start, several, strict=True)]
+        self._children = np.ascontiguousarray(np.concatenate(pairs).ravel())
         self._value = np.concatenate([one.value for one in several])
 
     def predict(self, rows: Matrix) -> Vector:
         """One value per model from `rows` [model, feature]."""
-        looked = np.take_along_axis(rows, self._columns, axis=1)
+        looked = np.take_along_axis(rows, self._columns, axis=1).ravel()
         node = self._roots
         for _ in range(self._depth):
-            left = looked[self._owner, self._feature[node]] <= self._threshold[node]
-            node = np.where(left, self._left[node], self._right[node])
-        return np.asarray(self._base + np.bincount(self._owner, self._value[node], len(self._base)))
+            right = looked.take(self._feature.take(node)) > self._threshold.take(node)
+            node = self._children.take(2 * node + right)
+        return np.asarray(self._base + np.bincount(self._owner, self._value.take(node), len(self._base)))
