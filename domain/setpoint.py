@@ -80,6 +80,8 @@ class AlarmKind(StrEnum):
     PHASE_MAPPING = "phase_mapping"
     STAYS_PAUSED = "stays_paused"
     CSMS_COMMAND_WITHHELD = "csms_command_withheld"
+    CSMS_UNREACHABLE = "csms_unreachable"
+    START_IN_DOUBT = "start_in_doubt"
 
 
 @dataclass(frozen=True, slots=True)

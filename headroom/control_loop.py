@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -27,6 +27,7 @@ from headroom.site_picture import Change, SitePicture
 from headroom.statistics import Statistics
 from headroom.waiting import wait_at_most
 from inventory.live import Records
+from inventory.records import Record
 from inventory.store import Store
 
 log = structlog.get_logger()
@@ -104,6 +105,7 @@ class SiteController:
 
     def _take(self, change: Change, now: datetime) -> None:
         self._around.store.put(*change.records)
+        self._tell_alarms(change.records)
         for evse in change.evses:
             self._around.feed.publish(self.site.id, "evse", evse_notice(self.picture.view(evse, now)))
         for feeder in change.feeders:
@@ -111,6 +113,10 @@ class SiteController:
         self.trigger(*change.triggers)
         if change.look:
             self._wake.set()
+
+    def _tell_alarms(self, records: Iterable[Record]) -> None:
+        for notice in alarm_notices(records):
+            self._around.feed.publish(self.site.id, "alarm", notice)
 
     def trigger(self, *reasons: str) -> None:
         """Decide soon, because of these; several before the next decision are answered by one."""
@@ -213,8 +219,7 @@ class SiteController:
         self.statistics.decided(decision.rung, elapsed_ms)
         records = self.picture.decided(decision, snapshot, elapsed_ms)
         around.store.put(*records)
-        for notice in alarm_notices(records):
-            around.feed.publish(self.site.id, "alarm", notice)
+        self._tell_alarms(records)
         changed = [point for point in decision.setpoints if self._differs(point)]
         self.statistics.rotations += self._turns_passed(decision)
         self.latest = decision

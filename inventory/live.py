@@ -13,10 +13,11 @@ from domain.ledger import LedgerEntry
 from domain.metering import EvseSample, MeterReading
 from domain.quirks import Model, Quirks
 from domain.session import Session
-from domain.setpoint import Alarm, AlarmKind, Decision
+from domain.setpoint import Decision
 from domain.site import Evse, Site
 from domain.snapshot import EvseView, FeederView, SiteSnapshot, TemporaryLimit
 from inventory.appetite import DRAWING_A
+from inventory.csms_alarms import CsmsAlarms, OfCsms
 from inventory.evse_memory import EvseMemory
 from inventory.hearing import Hearing
 from inventory.meters import MeterBook
@@ -60,6 +61,7 @@ class LiveState:
         budgets = {charger.id: charger.profile_writes_per_day for charger in site.chargers}
         self.quirks = QuirkBook(budgets, restored.charger_quirks, restored.model_quirks)
         self._csms_profiles = dict(restored.csms_profiles)
+        self._csms_alarms = CsmsAlarms(site.id)
         self._heard = Hearing(site, restored)
         self._unwritten: list[Record] = []
 
@@ -68,8 +70,11 @@ class LiveState:
         if isinstance(event, e.QuirksLearned):
             self._unwritten += self.quirks.learn(event)
             return self._drain()
-        if isinstance(event, e.CsmsProfilesChanged | e.CsmsCommandWithheld):
+        if isinstance(event, e.CsmsProfilesChanged):
             self._unwritten.append(self._of_csms(event))
+            return self._drain()
+        if isinstance(event, OfCsms):
+            self._unwritten += self._csms_alarms.hear(event)
             return self._drain()
         found, known = self._heard.hear(event, now)
         if not known:
@@ -80,15 +85,12 @@ class LiveState:
         self._learn_awakenings(now)
         return self._drain()
 
-    def _of_csms(self, event: e.CsmsProfilesChanged | e.CsmsCommandWithheld) -> Record:
-        """The CSMS's profiles as they stand; or a command that was withheld, an alarm that is over with its moment."""
+    def _of_csms(self, event: e.CsmsProfilesChanged) -> Record:
+        """The CSMS's profiles as they stand."""
         self.site.charger(event.charger)
-        if isinstance(event, e.CsmsProfilesChanged):
-            record = CsmsProfilesRecord(event.charger, event.version, event.at, event.profiles)
-            self._csms_profiles[event.charger] = record
-            return record
-        alarm = Alarm(AlarmKind.CSMS_COMMAND_WITHHELD, event.charger, f"{event.action}: {event.why}")
-        return AlarmRecord(self.site.id, alarm, event.at, cleared_at=event.at)
+        record = CsmsProfilesRecord(event.charger, event.version, event.at, event.profiles)
+        self._csms_profiles[event.charger] = record
+        return record
 
     def csms_profiles(self, charger: ChargerId, version: e.OcppVersion) -> tuple[Mapping[str, Any], ...]:
         """The CSMS's profiles at a charger, as they were told last in this version's words."""
@@ -278,7 +280,8 @@ class LiveState:
     @property
     def alarms(self) -> tuple[AlarmRecord, ...]:
         """The alarms that stand, oldest first."""
-        return tuple(sorted(self._alarms.values(), key=lambda record: record.raised_at))
+        found = (*self._alarms.values(), *self._csms_alarms.standing)
+        return tuple(sorted(found, key=lambda record: record.raised_at))
 
     def checkpoint(self, now: datetime) -> Records:
         """All that is written only now and then, as of `now`: for an orderly end."""

@@ -51,4 +51,13 @@ ADVICE: Mapping[str, tuple[str, str]] = {
         "in the charger's name",
         "tell the CSMS's operator; what it wants has to be done in the site file, or at the charger itself",
     ),
+    "csms_unreachable": (
+        "a charger goes on without its CSMS, which cannot be reached; what the CSMS has to know is kept on disk",
+        "see whether the network or the CSMS is down; all is told in order when it returns. Keep the disk",
+    ),
+    "start_in_doubt": (
+        "a start was sent to the CSMS again because its reply was lost: one that does not recognise repeats may hold "
+        "it twice; or it was given up, and the CSMS does not hold it at all",
+        "compare the session with the CSMS's books and correct the bill",
+    ),
 }

