@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import structlog
 
@@ -28,6 +29,7 @@ from proxy.waking import Alarm
 
 _log = structlog.get_logger()
 
+_THOUGHTS: Final = (Call, Exchange, OwnOutcome)
 _MOST_ORDERS = 256
 """How many orders one occasion may bring forth: a desk that answers every outcome with a new CALL ends here."""
 
@@ -254,7 +256,7 @@ class Link:
                     counters.to_charger += 1
                     if self._fan_out is not None:
                         self._copy_reply(self._fan_out, effect.raw)
-            elif isinstance(effect, Call | Exchange | OwnOutcome):
+            elif isinstance(effect, _THOUGHTS):
                 self._note(effect)
             elif type(effect) is Counted:
                 counters.add(effect.kind)

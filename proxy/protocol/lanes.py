@@ -29,7 +29,8 @@ _TOO_MUCH_WAITS: Final = b'["GenericError","Too much waits here to look at this 
 class Lane:
     """What one peer asks the other, in turn, and what we ask the other ourselves. See `Relay` for the rules.
 
-    `sender` is the peer whose CALLs these are, `hold_s` how long one holds the line, `own_call_s` our own time-out.
+    `sender` is the peer whose CALLs these are. `line` is its; `own` are our CALLs that wait, `flight` is the one on the
+    wire.
     """
 
     def __init__(
@@ -51,7 +52,8 @@ class Lane:
         self._new_id, self._own_ids, self._intercepts = new_id, own_ids, intercepts
         self._ours = own_ids.known
         self._own = OwnQueue()
-        self._flight: OwnInFlight | None = None
+        self.own = self._own.by_slot
+        self.flight: OwnInFlight | None = None
         self._unreadable_out = 0
 
     # The sender's CALLs, SENDs and unreadable frames: in turn.
@@ -62,7 +64,7 @@ class Lane:
         if (
             line.holder is not None
             or line.queue
-            or self._flight is not None
+            or self.flight is not None
             or (self._intercepts is not None and self._intercepts(self._sender, frame.action))
         ):
             return self.arrive(raw, frame, now)
@@ -111,7 +113,7 @@ class Lane:
         while True:
             while line.queue and not line.head_needs_line:
                 self._pass(line.dequeue(), now, effects)
-            if not (line.queue or self._own.by_slot) or not self._free(now, effects):
+            if not (line.queue or self.own) or not self._free(now, effects):
                 return
             if (own := self._own.take(now.s, urgent=True)) is not None:
                 self._send_own(own, now, effects)
@@ -127,7 +129,7 @@ class Lane:
     def _free(self, now: Instant, effects: list[Effect]) -> bool:
         """Whether a CALL may go; a holder whose time is over gives up its line."""
         line = self.line
-        if self._flight is not None:
+        if self.flight is not None:
             return False
         if line.holder is None:
             return True
@@ -190,7 +192,7 @@ class Lane:
 
     def reply(self, raw: bytes, frame: ResultFrame | ErrorFrame, now: Instant) -> list[Effect]:
         """A reply of the other peer: to a CALL of the sender, or to one of ours."""
-        call_id, flight = frame.call_id, self._flight
+        call_id, flight = frame.call_id, self.flight
         if flight is not None and call_id == UNREADABLE_ID and type(frame) is ErrorFrame:
             # The peer could not read the id of something: of our CALL, unless the sender sent it something worse.
             if self._unreadable_out == 0:
@@ -221,7 +223,7 @@ class Lane:
             effects = [self._back(raw), Exchange(call, ok, payload, now.at, now.mono_s)]
         if line.holder is call:
             line.holder = None
-            if line.queue or self._own.by_slot:
+            if line.queue or self.own:
                 self.next(now, effects)
         return effects
 
@@ -235,12 +237,12 @@ class Lane:
 
     def broken_reply(self, raw: bytes, frame: Unreadable, now: Instant) -> list[Effect]:
         """A reply of the other peer that cannot be read: what it answers is over. One to us stays inside."""
-        call_id, flight = frame.call_id, self._flight
+        call_id, flight = frame.call_id, self.flight
         effects: list[Effect]
         if call_id is not None and call_id in self._ours:
             effects = [Counted(Count.SWALLOWED)]
             if flight is not None and flight.call_id == call_id:
-                self._flight = None
+                self.flight = None
                 effects.append(_outcome(flight.call, "error", now, _BROKEN_REPLY))
                 self.next(now, effects)
             return effects
@@ -261,7 +263,7 @@ class Lane:
 
     def inject(self, call: OwnCall, now: Instant) -> list[Effect]:
         """A CALL of our own: it goes when it is its turn."""
-        if call.slot not in self._own.by_slot and len(self._own.by_slot) >= self._max_own:
+        if call.slot not in self.own and len(self.own) >= self._max_own:
             return [_outcome(call, "lost", now)]
         replaced = self._own.put(OwnWaiting(call))
         effects: list[Effect] = [] if replaced is None else [_outcome(replaced, "superseded", now)]
@@ -272,20 +274,20 @@ class Lane:
         call = waiting.call
         call_id = self._new_id()
         self._own_ids.add(call_id)
-        self._flight = OwnInFlight(call, call_id, now.s + self._own_call_s, waiting.is_retry)
+        self.flight = OwnInFlight(call, call_id, now.s + self._own_call_s, waiting.is_retry)
         effects.append(self._forward(call_frame(call_id, call.action, call.payload), ours=True))
         if not waiting.is_retry:
             effects.append(_outcome(call, "sent", now))
 
     def _finish_own(self, flight: OwnInFlight, frame: ResultFrame | ErrorFrame, now: Instant) -> list[Effect]:
-        self._flight = None
+        self.flight = None
         self._unreadable_out = 0
         effects: list[Effect] = [Counted(Count.SWALLOWED)]
         if isinstance(frame, ResultFrame):
             effects.append(_outcome(flight.call, "result", now, bytes(frame.payload)))
         elif bytes(frame.code) != _BUSY or flight.is_retry:
             effects.append(_outcome(flight.call, "error", now, frame.as_array))
-        elif flight.call.slot in self._own.by_slot:
+        elif flight.call.slot in self.own:
             effects.append(_outcome(flight.call, "superseded", now))
         else:
             # Some peers count both directions as one and were busy with a CALL of their own [citrineos #178].
@@ -298,9 +300,9 @@ class Lane:
 
     def tick(self, now: Instant, effects: list[Effect]) -> None:
         """Time has passed."""
-        flight, asked = self._flight, self.line.asked
+        flight, asked = self.flight, self.line.asked
         if flight is not None and now.s >= flight.deadline_s:
-            self._flight = None
+            self.flight = None
             effects += [_outcome(flight.call, "timeout", now), Counted(Count.TIMED_OUT)]
         if asked is not None and now.s >= asked.until_s:
             effects += [Counted(Count.UNDECIDED), *self.decide(asked.call.call_id, None, now)]
@@ -309,8 +311,8 @@ class Lane:
     @property
     def next_deadline_s(self) -> float | None:
         """When `tick` is due; None while nothing waits for time to pass."""
-        line, flight = self.line, self._flight
-        if flight is None and not line.queue and not self._own.by_slot:
+        line, flight = self.line, self.flight
+        if flight is None and not line.queue and not self.own:
             return None
         deadlines = []
         if line.asked is not None:
@@ -320,7 +322,7 @@ class Lane:
             return min(deadlines)
         if line.queue and line.asked is None:
             deadlines.append(line.held_until_s)
-        if self._own.by_slot and (line.asked is None or line.asked.waits):
+        if self.own and (line.asked is None or line.asked.waits):
             due_s = self._own.next_due_s()
             assert due_s is not None
             deadlines.append(due_s if line.holder is None else max(due_s, line.held_until_s))
@@ -329,9 +331,9 @@ class Lane:
     def end_own(self, now: Instant) -> list[Effect]:
         """Whom we ask is gone: what became of our CALLs nobody will say."""
         lost = self._own.clear()
-        if self._flight is not None:
-            lost.insert(0, self._flight.call)
-            self._flight = None
+        if self.flight is not None:
+            lost.insert(0, self.flight.call)
+            self.flight = None
         return [_outcome(call, "lost", now) for call in lost]
 
 

@@ -21,6 +21,7 @@ What one side sends leaves unchanged for the other, and:
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from proxy.protocol.effects import AskedReply, Count, Counted, Effect, Instant, ToCharger, ToCsms
 from proxy.protocol.exchange import OwnCall, OwnOutcome, Side
@@ -37,6 +38,7 @@ from proxy.protocol.interception import Answered, Verdict
 from proxy.protocol.lanes import Lane
 from proxy.protocol.turns import OwnIds, RelaySettings
 
+_REPLIES: Final = (ResultFrame, ErrorFrame)
 Intercepts = Callable[[Side, str], bool]
 
 
@@ -69,7 +71,7 @@ class Relay:
         frame = read(raw)
         if isinstance(frame, CallFrame):
             return self._up.call(raw, frame, now)
-        if isinstance(frame, ResultFrame | ErrorFrame):
+        if isinstance(frame, _REPLIES):
             return self._down.reply(raw, frame, now)
         if isinstance(frame, SendFrame):
             return self._up.arrive(raw, frame, now)
@@ -80,7 +82,7 @@ class Relay:
     def from_csms(self, raw: bytes, now: Instant) -> list[Effect]:
         """A message of the CSMS."""
         frame = read(raw)
-        if isinstance(frame, ResultFrame | ErrorFrame):
+        if isinstance(frame, _REPLIES):
             return self._up.reply(raw, frame, now)
         if isinstance(frame, CallFrame):
             return self._down.call(raw, frame, now)
@@ -139,7 +141,10 @@ class Relay:
     @property
     def next_deadline_s(self) -> float | None:
         """When `tick` is due, on the clock of `Instant.s`; None while nothing waits for time to pass."""
-        up_s, down_s = self._up.next_deadline_s, self._down.next_deadline_s
+        up, down = self._up, self._down
+        if not (up.flight or down.flight or up.line.queue or down.line.queue or up.own or down.own):
+            return None
+        up_s, down_s = up.next_deadline_s, down.next_deadline_s
         if up_s is None or down_s is None:
             return down_s if up_s is None else up_s
         return min(up_s, down_s)
