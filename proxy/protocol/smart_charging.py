@@ -36,6 +36,9 @@ from proxy.protocol.transactions import Transactions
 BEFORE_S = 120.0
 """A schedule of ours that has too few periods is written again so long before it stops being exact."""
 
+AGAIN_S = 30.0
+"""And no sooner than this after the last time."""
+
 
 class SmartCharging:
     """One charger's. `stored` are the CSMS's profiles as an earlier run told them (`CsmsProfilesChanged`);
@@ -78,6 +81,7 @@ class SmartCharging:
         self._reports = ProfileReports(dialect, self.shadow, self.profiles, new_token)
         self._notices = LimitNotices(charger, new_token) if notify_limits and version != "ocpp1.6" else None
         self._answered: set[str] = set()
+        self._renewed_at: datetime | None = None
         self._told_revision = -1
         self._next_change: datetime | None = None
         self._expiry: datetime | None = None
@@ -157,6 +161,11 @@ class SmartCharging:
             self._next_change = at
         return [*wants, *self._news(at)]
 
+    def has_news(self, at: datetime) -> bool:
+        """Whether `follow` would tell anything where nothing but a measurement came."""
+        due = self._next_change is not None and at >= self._next_change
+        return due or self.shadow.revision != self._told_revision or self._requests.has_news
+
     def connected(self) -> list[Order]:
         """A new socket: first the fall-backs, so that no EVSE is without a limit."""
         self._requests.connected()
@@ -184,9 +193,7 @@ class SmartCharging:
     @property
     def due_at(self) -> datetime | None:
         """When `tick` is due; None: time alone changes nothing."""
-        exact_until = self.profiles.exact_until
-        renewal = None if exact_until is None else exact_until - timedelta(seconds=BEFORE_S)
-        dues = (self._requests.due_at, self._next_change, self._expiry, renewal, self.profiles.lapses_at)
+        dues = (self._requests.due_at, self._next_change, self._expiry, self._renewal, self.profiles.lapses_at)
         return min((due for due in dues if due is not None), default=None)
 
     def tick(self, now: datetime) -> Wants:
@@ -194,15 +201,22 @@ class SmartCharging:
         before = self.shadow.revision
         self._expiry = self.shadow.expire(now)
         wants = self._requests.tick(now)
-        exact_until = self.profiles.exact_until
-        late = exact_until is not None and now >= exact_until - timedelta(seconds=BEFORE_S)
-        lapses_at = self.profiles.lapses_at
-        late = late or (lapses_at is not None and now >= lapses_at)
+        late = any(due is not None and now >= due for due in (self._renewal, self.profiles.lapses_at))
         if late or self.shadow.revision != before:
+            self._renewed_at = now
             wants += self.profiles.remerge(now)
         return [*wants, *self._news(now)]
 
     # Inside.
+
+    @property
+    def _renewal(self) -> datetime | None:
+        """When schedules with too few periods are to be written anew: not over and over, where that cannot help."""
+        exact_until = self.profiles.exact_until
+        if exact_until is None:
+            return None
+        soon = exact_until - timedelta(seconds=BEFORE_S)
+        return soon if self._renewed_at is None else max(soon, self._renewed_at + timedelta(seconds=AGAIN_S))
 
     def _questions(self) -> list[Order]:
         """2.x: which profiles stand there, if that is not known; 2.1: what the station offers besides."""
