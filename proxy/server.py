@@ -150,6 +150,8 @@ class ProxyServer:
             admission.cancel()
         if self._admissions:
             await asyncio.wait(self._admissions)
+        for link in tuple(self._links.values()):
+            link.close(SERVICE_RESTART, "the service restarts")
         if self._listeners:
             await self._legs.closed(SERVICE_RESTART, "the service restarts", timeout_s)
 

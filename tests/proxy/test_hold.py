@@ -242,3 +242,11 @@ async def test_neighbours_of_chargers_that_flap_or_never_answer_keep_their_servi
         assert json.loads(await soon(mute.recv()))[2] == "SetChargingProfile"
         world.proxy.apply(command(limit_a=9.0))
         assert json.loads(await soon(good.recv()))[3] == {"limit": 9.0}
+
+
+async def test_a_restart_is_no_outage():
+    async with hold_world() as world, world.charger():
+        await until(lambda: world.proxy.links)
+        await world.proxy.close(1.0)
+        assert not world.heard(CsmsLost)
+        assert len(world.heard(ChargerDisconnected)) == 1
