@@ -98,7 +98,9 @@ class AttentiveDesk:
         """See `Desk`."""
         if self._view.differs or exchange.call.action == "TriggerMessage":
             self._view.on_exchange(exchange)
-        return self._attend(self.inner.on_exchange(exchange), exchange.at)
+            return self._attend(self.inner.on_exchange(exchange), exchange.at)
+        told = self.inner.on_exchange(exchange)
+        return self._attend(told, exchange.at) if told else told
 
     def apply(self, command: ApplySetpoint) -> Sequence[Order]:
         """See `Desk`; what a person has written meanwhile counts from now on."""
@@ -160,6 +162,8 @@ class AttentiveDesk:
 
     def _attend(self, told: Sequence[Event | Order], now: datetime) -> Sequence[Event | Order]:
         """What the inner desk told, and what that leads to."""
+        if len(told) == 1 and type(told[0]) is EvseMetered:
+            return self._measured(told, told[0], now)
         found = [*told]
         for one in told:
             if isinstance(one, SetpointAccepted):
@@ -172,6 +176,13 @@ class AttentiveDesk:
             elif isinstance(one, ChargerBooted) and one.accepted:
                 self._met(Model(one.vendor, one.model, one.firmware or ""), now)
         return [*found, *self._news(now), *self._wake()]
+
+    def _measured(self, told: Sequence[Event | Order], event: EvseMetered, now: datetime) -> Sequence[Event | Order]:
+        """What chargers say most often. It only puts off when we ask, so that a wake-up that is ordered is in time."""
+        self._see_phases(event)
+        self._asks.metered(event)
+        news = self._news(now)
+        return told if not news and self._woken_at is not None else [*told, *news, *self._wake()]
 
     def _met(self, model: Model, now: datetime) -> None:
         """It booted. As another model or firmware than before, it is a stranger with that model's record."""

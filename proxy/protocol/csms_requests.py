@@ -76,6 +76,11 @@ class CsmsRequests:
         """When a CALL that waits must be answered."""
         return None if self._waiting is None else self._waiting.until
 
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to report."""
+        return bool(self._news)
+
     def take_news(self) -> list[Event]:
         """What is to be reported, and could not be said at once."""
         news, self._news = self._news, []

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from domain.commands import ApplySetpoint
-from domain.events import CsmsCommandWithheld, Event, OcppVersion
+from domain.events import CsmsCommandWithheld, Event, EvseMetered, OcppVersion
 from domain.site import Charger
 from proxy.protocol.capability import Capability
 from proxy.protocol.charger_clock import ChargerClock
@@ -119,8 +119,10 @@ class ChargerDesk:
 
     def on_call(self, call: Call) -> Sequence[Event | Order]:
         """What a charger's message tells by itself; nothing for what is not read."""
-        wants, self._withheld = [*self._withheld], []
         reader = self._translator.at_call.get(call.action) if call.origin is Side.CHARGER else None
+        if reader is not None and not self._withheld:
+            return self._follow(reader(call), call.at)
+        wants, self._withheld = [*self._withheld], []
         if reader is None:
             heard = self.charging.on_charger(call) if call.origin is Side.CHARGER else []
             return [*wants, *heard, *self._wake()]
@@ -155,6 +157,8 @@ class ChargerDesk:
         if events is None:
             self.counts["unreadable"] += 1
             return []
+        if len(events) == 1 and type(events[0]) is EvseMetered and not self.charging.has_news(at):
+            return [*events]  # what chargers say most often changes nothing else
         return [*events, *self.charging.follow(events, at), *self._wake()]
 
     def _wake(self) -> list[WakeUp]:

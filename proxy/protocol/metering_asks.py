@@ -70,9 +70,12 @@ class MeteringAsks:
 
     def metered(self, event: EvseMetered) -> None:
         """A sample came: whether it tells enough."""
+        since = self._since.get(event.connector)
+        if since is None or event.at <= since:
+            return
         evse = next((one for one in self.charger.evses if one.connector == event.connector), None)
-        if evse is not None and event.connector in self._since and _tells_enough(evse, event):
-            self._since[event.connector] = max(event.at, self._since[event.connector])
+        if evse is not None and _tells_enough(evse, event):
+            self._since[event.connector] = event.at
 
     def connected(self) -> None:
         """A new socket: what was asked on the old one is not answered any more."""
