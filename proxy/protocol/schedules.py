@@ -100,7 +100,12 @@ def _tenths(amps: float) -> float:
 
 
 def same_from(one: ChargingProfile, other: ChargingProfile, then: datetime) -> bool:
-    """Whether two profiles of ours allow the same from `then` on (charger's clock), within two seconds of a step."""
+    """Whether two profiles of ours allow the same from `then` on (charger's clock), within two seconds of a step.
+
+    A step of `one` that has just passed may not have passed yet by a clock that is slow: then they are not the same.
+    """
+    if _just_stepped(one, then):
+        return False
     if (one.level, one.kind, one.transaction_id, one.max_offline_s) != (
         other.level,
         other.kind,
@@ -112,6 +117,13 @@ def same_from(one: ChargingProfile, other: ChargingProfile, then: datetime) -> b
     return len(first) == len(second) and all(
         a[1:] == b[1:] and abs(a[0] - b[0]) <= _SAME_STEP_S for a, b in zip(first, second, strict=True)
     )
+
+
+def _just_stepped(profile: ChargingProfile, then: datetime) -> bool:
+    if profile.start is None:
+        return False
+    ago_s = (then - profile.start).total_seconds()
+    return any(0.0 <= ago_s - period.start_s < CLOCK_MARGIN_S for period in profile.periods[1:])
 
 
 def _steps(profile: ChargingProfile, then: datetime) -> list[tuple[float, float, int | None]]:

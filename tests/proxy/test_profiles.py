@@ -367,3 +367,14 @@ def test_ids_are_one_per_slot_and_unique_over_the_station():
     flat = [next(iter(found)) for found in ids.values()]
     assert len(set(flat)) == len(flat)
     assert all(9001 <= number < 9100 for number in flat)
+
+
+def test_a_step_that_has_just_come_by_our_clock_is_not_taken_for_made():
+    desk, oracle = desk_of(charger(2, 0.0), "ocpp1.6"), OracleCharger("ocpp1.6", -30.0)
+    tell_time(desk, T0, T0)
+    deliver(desk, oracle, first(desk, T0), T0)
+    deliver(desk, oracle, desk.apply(command(6.0, T0, 2, 0.0, 60.0)), T0)
+    start_transaction(desk, "ocpp1.6", 2, T0)
+    later = T0 + timedelta(seconds=61)
+    deliver(desk, oracle, desk.apply(command(0.0, later, 2, 0.0, 60.0)), later)
+    assert oracle.allowed(2, later) == 0.0
