@@ -96,6 +96,7 @@ def evse_document(controller: SiteController, view: EvseView, now: datetime) -> 
     evse = controller.site.evse(view.evse)
     setpoint = controller.latest_setpoint(view.evse)
     reason = None if setpoint is None else setpoint.reason
+    told = controller.picture.live.setpoint(view.evse)
     return EvseDocument(
         id=evse.id,
         charger=evse.charger,
@@ -114,6 +115,11 @@ def evse_document(controller: SiteController, view: EvseView, now: datetime) -> 
         trusted=view.ledger.trusted,
         measured_a=view.ledger.measured_a,
         measured_at=view.ledger.measured_at,
+        schedule_a=told.schedule_a,
+        schedule_at=told.schedule_at,
+        ignored_a=told.ignored_a,
+        ignored_at=told.ignored_at,
+        stays_paused_since=view.stays_paused_since,
         reason=None if reason is None else reason.text,
         reason_kind=None if reason is None else reason.kind,
         next_turn_at=None if reason is None else reason.next_turn_at,

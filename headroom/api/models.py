@@ -146,10 +146,15 @@ class EvseDocument(BaseModel):
     target_a: float | None
     in_force_a: float = Field(description="the newest limit sent")
     counted_a: float = Field(description="what the panel counts it at until the limit has settled")
-    confirmed: bool
-    trusted: bool
+    confirmed: bool = Field(description="the newest limit is seen to be obeyed")
+    trusted: bool = Field(description="false: it drew more than it had accepted, and counts at its full rating")
     measured_a: float | None
     measured_at: datetime | None
+    schedule_a: float | None = Field(description="what its charger's own composite schedule allowed last")
+    schedule_at: datetime | None
+    ignored_a: float | None = Field(description="the last limit that it accepted and did not hold")
+    ignored_at: datetime | None
+    stays_paused_since: datetime | None = Field(description="a wake-up after 0 A was in vain")
     reason: str | None
     reason_kind: str | None
     next_turn_at: datetime | None

@@ -62,3 +62,13 @@ async def test_what_cannot_be_true_is_refused_with_what_may_be() -> None:
             assert (answer.status_code, told in answer.json()["detail"]) == (422, True)
         assert (await house.client.get("/api/v1/chargers/none/quirks")).status_code == 404
         assert (await house.client.put("/api/v1/chargers/none/quirks", json={"written": {}})).status_code == 404
+
+
+async def test_an_evse_says_what_its_chargers_own_schedule_shows() -> None:
+    async with a_house() as house:
+        path = f"/api/v1/evses/{house.site.evses[0].id}"
+        async with asyncio.timeout(30):
+            while (told := (await house.client.get(path)).json())["schedule_a"] is None:
+                await asyncio.sleep(0.1)
+        assert told["schedule_a"] == told["in_force_a"]
+        assert (told["trusted"], told["ignored_a"], told["stays_paused_since"]) == (True, None, None)
