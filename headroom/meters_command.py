@@ -3,12 +3,17 @@
 import asyncio
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from domain.errors import HeadroomError
 from headroom.settings import DEFAULT_DATABASE, Settings
+
+if TYPE_CHECKING:
+    from domain.metering import MeterReading
+    from domain.site import Site
+    from headroom.meters.importing import Imported
 
 app = typer.Typer(help="Building meters: import what they measured before.", no_args_is_help=True)
 
@@ -44,11 +49,9 @@ def import_command(
     """
     from domain.ids import MeterId
     from forecasting.files import read_columns
-    from headroom.console import out, print_json
-    from headroom.meters.importing import Imported, readings_of, sort_out, store
+    from headroom.meters.importing import Imported, readings_of, sort_out
     from headroom.meters.values import Conversion, meters_of
     from headroom.site_input import read_sites
-    from inventory.store import AsyncStore
 
     [building] = read_sites([site])
     known = meters_of(building)
@@ -62,6 +65,26 @@ def import_command(
     readings, duplicates, refused, first = sort_out(
         readings_of(frame, columns, MeterId(meter), conversion), building, now
     )
+    hours, charging = _kept(database, building, readings)
+    _tell(Imported(len(readings), duplicates, refused, first, hours, charging), json)
+    if not readings:
+        raise typer.Exit(1)
+
+
+def _tell(found: "Imported", json: bool) -> None:
+    from headroom.console import out, print_json
+
+    if json:
+        print_json(asdict(found))
+        return
+    refused = f"{found.refused} refused {found.first_refusal}"
+    out.print(f"{found.readings} readings, {found.duplicates} doubles, {refused}", markup=False)
+    out.print(f"{found.hours} hours new to the forecast, {found.charging} left out: EVs charged then")
+
+
+def _kept(database: str, building: "Site", readings: "list[MeterReading]") -> tuple[int, int]:
+    from headroom.meters.importing import store
+    from inventory.store import AsyncStore
 
     async def keep() -> tuple[int, int]:
         opened = await AsyncStore.open(database)
@@ -70,17 +93,7 @@ def import_command(
         finally:
             await opened.close()
 
-    hours, charging = asyncio.run(keep())
-    found = Imported(len(readings), duplicates, refused, first, hours, charging)
-    if json:
-        print_json(asdict(found))
-    else:
-        out.print(
-            f"{found.readings} readings, {found.duplicates} doubles, {found.refused} refused {first}", markup=False
-        )
-        out.print(f"{found.hours} hours new to the forecast, {found.charging} left out: EVs charged then")
-    if not readings:
-        raise typer.Exit(1)
+    return asyncio.run(keep())
 
 
 def _columns(given: list[str] | None, phases: list[str]) -> dict[str, str]:
