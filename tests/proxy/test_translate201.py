@@ -13,7 +13,7 @@ from domain.ids import ChargerId, EvseId, FeederId
 from domain.session import EvseState
 from domain.site import PHASES, Charger, Evse
 from proxy.protocol.desk import ChargerDesk
-from proxy.protocol.exchange import Call, Exchange, Side
+from proxy.protocol.exchange import Call, Exchange, OwnCall, Side
 
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TX = "b3f1c2d4-0000-4000-8000-000000000001"
@@ -229,7 +229,8 @@ def test_boot():
     station = {"vendorName": "V", "model": "M", "firmwareVersion": "1.2"}
     asked = call("BootNotification", {"reason": "PowerUp", "chargingStation": station})
     reply = {"status": "Accepted", "currentTime": "2026-03-01T12:00:30Z", "interval": 300}
-    (booted,) = desk.on_exchange(Exchange(asked, True, json.dumps(reply).encode(), T0))
+    booted, *orders = desk.on_exchange(Exchange(asked, True, json.dumps(reply).encode(), T0))
+    assert all(isinstance(order, OwnCall) for order in orders)  # limits anew, and what stands there
     assert booted == ChargerBooted(ChargerId("CS"), T0, "V", "M", "1.2", True)
     assert (desk.clock.known, desk.clock.offset_s) == (True, 30.0)
 
@@ -243,7 +244,7 @@ def test_the_stack_level_that_a_station_reports_is_read():
         "attributeValue": "20",
     }
     asked = Call(Side.CSMS, "g", "GetVariables", b"{}", T0)
-    desk.on_exchange(Exchange(asked, True, json.dumps({"getVariableResult": [result]}).encode(), T0))
+    desk.on_reply(asked, True, json.dumps({"getVariableResult": [result]}).encode())
     assert (desk.capability.max_level, desk.capability.level) == (20, 20)
 
 
@@ -326,4 +327,4 @@ def test_no_nonsense_ever_raises(actions, data):
         asked = Call(side, "m", action, payload, T0 + timedelta(seconds=n))
         reply = json.dumps(mangled(REPLY, data.draw)).encode()
         events = [*desk.on_call(asked), *desk.on_exchange(Exchange(asked, data.draw(st.booleans()), reply, asked.at))]
-        assert len(events) <= 8
+        assert len(events) <= 32
