@@ -42,6 +42,10 @@ class LadderDesk(Desk, Protocol):
 
     capability: Capability
 
+    def knows(self, quirks: Quirks) -> None:
+        """Told of what is known besides the rung."""
+        ...
+
     @property
     def running(self) -> Mapping[int, str]:
         """The transactions that run, per connector."""
@@ -210,6 +214,7 @@ class AttentiveDesk:
         if capability.mode == "cap" and len(self.charger.evses) > 1:
             capability = replace(capability, mode="tx")  # several EVSEs need limits of their own
         self.inner.capability = capability
+        self.inner.knows(quirks)
         self._verification.unit = capability.unit
 
     def _take_probe(self, now: datetime) -> None:
@@ -219,6 +224,7 @@ class AttentiveDesk:
             return
         self._shown = replace(self._shown, **found, probed_at=now)
         self._probe.found = {}
+        self.inner.knows(self._shown)
         capability = self.inner.capability
         if not capability.proven:
             told = Quirks(rate_units=self._shown.rate_units)

@@ -7,6 +7,7 @@ from typing import Any
 
 from domain.commands import ApplySetpoint
 from domain.events import CsmsCommandWithheld, Event, EvseMetered, OcppVersion
+from domain.quirks import Quirks
 from domain.site import Charger
 from proxy.protocol.capability import Capability
 from proxy.protocol.charger_clock import ChargerClock
@@ -77,6 +78,13 @@ class ChargerDesk:
     @capability.setter
     def capability(self, known: Capability) -> None:
         self.charging.profiles.capability = known
+
+    def knows(self, quirks: Quirks) -> None:
+        """How many profiles and periods the charger keeps, where it has not been told here.
+
+        In 2.x the number that a station is asked for is how many it has, not how many it keeps.
+        """
+        self.charging.features.known(quirks.max_profiles if self.version == "ocpp1.6" else None, quirks.max_periods)
 
     @property
     def running(self) -> Mapping[int, str]:

@@ -31,6 +31,11 @@ class Features:
         """How many periods a schedule of ours may have: two at least, whatever the charger says."""
         return max(2, CAREFUL_PERIODS if self.max_periods is None else self.max_periods)
 
+    def known(self, max_profiles: int | None, max_periods: int | None) -> None:
+        """What is known from elsewhere; the charger's own word stands above it."""
+        self.max_profiles = max_profiles if self.max_profiles is None else self.max_profiles
+        self.max_periods = max_periods if self.max_periods is None else self.max_periods
+
     def read_keys(self, reply: Json) -> None:
         """1.6: what a GetConfiguration.conf tells."""
         for key in as_objects(reply.get("configurationKey"), 1000):

@@ -55,7 +55,10 @@ class Placing:
     @property
     def reserved(self) -> int:
         """How many profiles are kept for us: our places and one, because some refuse a replacement when full."""
-        return len(self.profiles.own_ids) + 1
+        if self._capability.mode == "cap":
+            return 2 + 1
+        group = 1 if self.holds(Purpose.CAP) else 0
+        return 3 * len(self.charger.evses) + group + 1
 
     def reported_profiles(self, installed: int) -> int:
         """How many profiles the CSMS is told that the charger keeps."""

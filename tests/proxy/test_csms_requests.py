@@ -355,7 +355,7 @@ def test_the_level_and_the_places_that_are_ours_are_not_told_in_16():
         "unknownKey": [],
     }
     heard = ask(bench, "GetConfiguration", {}, reply)
-    assert [key["value"] for key in heard["configurationKey"]] == ["7", "14", "300"]
+    assert [key["value"] for key in heard["configurationKey"]] == ["7", "17", "300"]
     assert ask(bench, "GetConfiguration", {}, {"unknownKey": ["x"]}) == {"unknownKey": ["x"]}
 
 
@@ -383,7 +383,7 @@ def test_nor_in_2(version):
     told_ = json.loads(verdict.payload)["reportData"][0]
     bench.validate("NotifyReport", json.loads(verdict.payload))
     assert told_["variableAttribute"][0]["value"] == "3"
-    assert told_["variableCharacteristics"]["maxLimit"] == 14.0
+    assert told_["variableCharacteristics"]["maxLimit"] == 17.0
     other = {**report, "reportData": [{**item, **variable("RateUnit")}]}
     assert bench.desk.on_intercepted(Call(Side.CHARGER, "n", "NotifyReport", json.dumps(other).encode(), T0))[0] is None
 
