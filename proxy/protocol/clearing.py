@@ -24,6 +24,9 @@ class Clearing:
         self._open: dict[str, ClearCriteria] = {}
         self._failed: list[ClearCriteria] = []
         self._hit = False
+        self._leaving: dict[str, int] = {}
+        self.left: frozenset[int] = frozenset()
+        """Profiles that should have gone from the charger, and have not."""
 
     def begin(self, criteria: ClearCriteria, shadow: Shadow, placing: Placing) -> list[OwnCall]:
         """The calls that clear at the charger what matches; none where only the shadow has any of it."""
@@ -51,6 +54,10 @@ class Clearing:
 
     def took(self, outcome: OwnOutcome) -> bool:
         """Whether this answered one of its calls."""
+        if outcome.kind != "sent" and (leaving := self._leaving.pop(outcome.call.token, None)) is not None:
+            if not _is_gone(outcome):
+                self.left |= {leaving}
+            return False
         piece = self._open.get(outcome.call.token)
         if piece is None or outcome.kind == "sent":
             return False
@@ -75,8 +82,24 @@ class Clearing:
 
     def evict(self, gone: Iterable[Kept]) -> list[OwnCall]:
         """Take single profiles from the charger: the shadow has them, or nobody wants them any more."""
-        return [self._call(ClearCriteria(id=kept.profile.id)) for kept in gone]
+        return self._leave(kept.profile.id for kept in gone)
+
+    def again(self) -> list[OwnCall]:
+        """Try once more with those that have not gone."""
+        left, self.left = self.left, frozenset()
+        return self._leave(sorted(left))
+
+    def _leave(self, ids: Iterable[int]) -> list[OwnCall]:
+        calls = []
+        for number in ids:
+            calls.append(self._call(ClearCriteria(id=number)))
+            self._leaving[calls[-1].token] = number
+        return calls
 
     def _call(self, piece: ClearCriteria) -> OwnCall:
         token = self._new_token()
         return OwnCall("ClearChargingProfile", self._dialect.write_clear(piece), f"csms-clear:{token}", token)
+
+
+def _is_gone(outcome: OwnOutcome) -> bool:
+    return outcome.kind == "result" and read_status(outcome.payload) in ("Accepted", "Unknown")

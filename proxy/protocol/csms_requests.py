@@ -28,6 +28,9 @@ from proxy.protocol.tolerant import Json, as_int, as_object, read_object
 WAIT_S: Final = 25.0
 """A CSMS waits 30 s and more for an answer: by then it has one."""
 
+AGAIN_S: Final = 60.0
+"""How long a charger that did not clear a profile is left before it is asked again."""
+
 Wants = list[Event | Order]
 Ruled = tuple[Verdict | None, list[Order]]
 
@@ -60,6 +63,7 @@ class CsmsRequests:
         self._clearing = Clearing(dialect, new_token)
         self._waiting: _Waiting | None = None
         self._ours: str | None = None
+        self._again_at: datetime | None = None
         self._news: list[Event] = []
         rulings: dict[str, Callable[[Call, Json], Ruled]] = {
             "SetChargingProfile": self._set,
@@ -73,8 +77,10 @@ class CsmsRequests:
 
     @property
     def due_at(self) -> datetime | None:
-        """When a CALL that waits must be answered."""
-        return None if self._waiting is None else self._waiting.until
+        """When a CALL that waits must be answered, or a profile that has not gone is to be cleared again."""
+        again_at = self._again_at if self._clearing.left else None
+        until = None if self._waiting is None else self._waiting.until
+        return min((at for at in (until, again_at) if at is not None), default=None)
 
     @property
     def has_news(self) -> bool:
@@ -117,12 +123,18 @@ class CsmsRequests:
 
     def progress(self, outcome: OwnOutcome) -> Wants:
         """A CALL of ours was answered: what waited for it may go on."""
+        left = self._clearing.left
         if not self._clearing.took(outcome):
+            if self._clearing.left != left:
+                self._again_at = outcome.at + timedelta(seconds=AGAIN_S)
             return self._proceed(outcome.at)
         return [] if self._clearing.is_under_way else self._cleared(outcome.at)
 
     def tick(self, now: datetime) -> Wants:
         """Time has passed: nothing waits for ever."""
+        if self._again_at is not None and now >= self._again_at:
+            self._again_at = None
+            return [*self._clearing.again(), *self._proceed(now)]
         if self._waiting is None or now < self._waiting.until:
             return self._proceed(now)
         self._clearing.stop()

@@ -541,3 +541,21 @@ def test_a_charger_that_forgets_its_profiles_over_a_boot_is_held_all_the_same(ve
     assert bench.at_charger.limit_a(1, bench.now) == 7.0
     bench.csms("ClearChargingProfile", {"id" if version == "ocpp1.6" else "chargingProfileId": 3})
     assert bench.at_charger.limit_a(1, bench.now) == 9.0
+
+
+def test_a_profile_that_the_charger_does_not_let_go_is_cleared_again_later():
+    bench = bench_of()
+    bench.start()
+    bench.csms("SetChargingProfile", set_payload("ocpp1.6", "cap", [(0, 20.0)], level=2, number=1))
+    clear, bench.at_charger.clear = bench.at_charger.clear, lambda payload: "NotImplemented"
+    bench.csms("SetChargingProfile", set_payload("ocpp1.6", "cap", [(0, 12.0)], level=30, number=1))
+    assert at_charger(bench) == {1}
+    bench.frames.clear()
+    bench.wait(50.0)
+    assert bench.frames == []
+    bench.at_charger.clear = clear
+    bench.wait(20.0)
+    assert at_charger(bench) == set()
+    bench.frames.clear()
+    bench.wait(200.0)
+    assert "ClearChargingProfile" not in [action for action, _ in bench.frames]
