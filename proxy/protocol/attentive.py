@@ -178,7 +178,7 @@ class AttentiveDesk:
             elif isinstance(one, SessionStarted | SessionEnded) and one.connector is not None:
                 self._asks.session(one.connector, now, runs=isinstance(one, SessionStarted))
             elif isinstance(one, ChargerBooted) and one.accepted:
-                self._met(Model(one.vendor, one.model, one.firmware or ""), now)
+                self._met(Model(*map(_printable, (one.vendor, one.model, one.firmware or ""))), now)
         return [*found, *self._news(now), *self._wake()]
 
     def _measured(self, told: Sequence[Event | Order], event: EvseMetered, now: datetime) -> Sequence[Event | Order]:
@@ -272,3 +272,8 @@ class AttentiveDesk:
             return []
         self._woken_at = at
         return [WakeUp(at)]
+
+
+def _printable(text: str) -> str:
+    """A peer's text as it can be kept and shown."""
+    return "".join(sign for sign in text if sign.isprintable())

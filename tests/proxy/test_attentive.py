@@ -229,3 +229,9 @@ def test_a_refused_boot_tells_nothing_of_the_model() -> None:
     bench.take(bench.desk._attend([ChargerBooted(CP, NOW, "ABB", "Terra", "1.8", accepted=False)], NOW))
     assert bench.book.model is None
     assert isinstance(bench.inner.capability, Capability)
+
+
+def test_a_charger_that_names_itself_with_signs_that_no_database_takes_is_kept_without_them() -> None:
+    bench = Bench(Book())
+    bench.take(bench.desk._attend([ChargerBooted(CP, NOW, "A\0BB", "Terra\n", None, accepted=True)], NOW))
+    assert bench.book.model == Model("ABB", "Terra", "")
