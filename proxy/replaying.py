@@ -147,7 +147,7 @@ class Replayer:
             self._take_up(found[0])
 
     def _take_up(self, stored: Stored) -> None:
-        plan = self._replay.plan(stored, self._office.clock.now())
+        plan = self._replay.plan(stored, self._office.clock.now(), self.given_up)
         if isinstance(plan, SetAside):
             self._set_aside(stored, plan)
         else:

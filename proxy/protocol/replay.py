@@ -4,6 +4,7 @@ Everything goes in its original order with its own timestamps. What must not be 
 lost is sent once more at most, unless the CSMS recognises repeats, and is listed as in doubt either way.
 """
 
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -65,8 +66,10 @@ class Replay:
         self._charger, self._ids, self._recognises_repeats = charger, ids, recognises_repeats
         self._refusals: tuple[int, int] = (0, 0)
 
-    def plan(self, stored: Stored, now: datetime) -> Send | SetAside:
-        """What to do with the message that waits longest."""
+    def plan(self, stored: Stored, now: datetime, given_up: Container[int] = ()) -> Send | SetAside:
+        """What to do with the message that waits longest. `given_up` are provisional ids of starts that were set aside:
+        the CSMS will never know them. A number alone does not tell: some CSMSs give out such high ones themselves.
+        """
         entry = stored.entry
         is_start = entry.kind is Kind.START
         doubt = self._doubt(stored, now) if is_start and (entry.sends > 0 or entry.doubt) else None
@@ -77,7 +80,7 @@ class Replay:
             payload = marked_offline(payload)
         elif entry.kind is Kind.IN_TRANSACTION:
             payload = self._ids.to_csms(entry.action, payload)
-            if (transaction_of(payload) or 0) >= PROVISIONAL_FROM and payload is entry.payload:
+            if transaction_of(payload) in given_up:
                 return SetAside("the CSMS does not know its transaction")
         call = OwnCall(entry.action, Raw(payload), SLOT, str(stored.seq), towards=Side.CSMS)
         return Send(call, is_start, doubt)

@@ -184,7 +184,9 @@ def test_what_comes_of_a_replay():
 
 def test_a_message_of_a_transaction_that_the_csms_does_not_know_stays_here():
     entry = Entry(Kind.IN_TRANSACTION, "StopTransaction", b'{"transactionId":%d}' % PROVISIONAL_FROM, "k", NOW)
-    assert isinstance(Replay("CP", TransactionIds(), recognises_repeats=True).plan(Stored(1, entry), NOW), SetAside)
+    replay = Replay("CP", TransactionIds(), recognises_repeats=True)
+    assert isinstance(replay.plan(Stored(1, entry), NOW, {PROVISIONAL_FROM}), SetAside)
+    assert isinstance(replay.plan(Stored(1, entry), NOW), Send)  # a CSMS that gives out such numbers itself
 
 
 def test_a_replayed_event_says_that_it_is_history_and_keeps_its_numbers():
