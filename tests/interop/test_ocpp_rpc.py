@@ -8,10 +8,11 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from charger_by_the_book import allowed_a, cap_16, cap_201
 
 from domain.commands import ApplySetpoint
 from domain.events import (
@@ -32,11 +33,6 @@ from proxy.protocol.desk import ChargerDesk
 from proxy.protocol.policy import INTERCEPTED
 from proxy.server import ChargerPlace, ProxyServer
 from proxy.settings import ProxySettings
-from simulators.behaviour import STANDARD
-from simulators.charging_profiles import profile_16 as read_16
-from simulators.charging_profiles import profile_201 as read_201
-from simulators.composite import Charge, Supply, cap_a, transaction_limit_a
-from simulators.profile_store import ProfileStore
 
 HERE = Path(__file__).parent
 IDENTITY = "CP 001"
@@ -223,34 +219,6 @@ def profile_16(limit_a: float) -> dict[str, object]:
     }
 
 
-def cap_16(limit_a: float, level: int, number: int) -> dict[str, object]:
-    schedule = {
-        "startSchedule": "2026-01-01T00:00:00Z",
-        "chargingRateUnit": "A",
-        "chargingSchedulePeriod": [{"startPeriod": 0, "limit": limit_a}],
-    }
-    body = {
-        "chargingProfileId": number,
-        "stackLevel": level,
-        "chargingProfilePurpose": "ChargePointMaxProfile",
-        "chargingProfileKind": "Absolute",
-        "chargingSchedule": schedule,
-    }
-    return {"connectorId": 0, "csChargingProfiles": body}
-
-
-def cap_201(limit_a: float, level: int, number: int) -> dict[str, object]:
-    body = cap_16(limit_a, level, number)["csChargingProfiles"]
-    assert isinstance(body, dict)
-    del body["chargingProfileId"]
-    schedule = [{"id": 1, **body["chargingSchedule"]}]
-    purpose = "ChargingStationMaxProfile"
-    return {
-        "evseId": 0,
-        "chargingProfile": {"id": number, **body, "chargingProfilePurpose": purpose, "chargingSchedule": schedule},
-    }
-
-
 async def crossing(here: House, charger: Peer, csms: Peer, transaction: object, is_16: bool) -> None:
     """The CSMS's caps and the EMS's limits cross; at each stop the charger holds the lower of the two."""
     cap = cap_16 if is_16 else cap_201
@@ -258,56 +226,22 @@ async def crossing(here: House, charger: Peer, csms: Peer, transaction: object, 
     one = cap(9.0, 2, 61)
     # One that is lower than ours, one that stands above ours, and the clears of both.
     assert (await csms.call("SetChargingProfile", one))["status"] == "Accepted"
-    assert allowed_a(charger, transaction, is_16) == 9.0
+    assert allowed_a(charger.said, charger.heard, str(transaction), is_16=is_16) == 9.0
     reply = await csms.call("GetCompositeSchedule", {evse: 1, "duration": 3600})
     periods = reply[schedule]["chargingSchedulePeriod"]
     assert [period["limit"] for period in periods] == [9.0], "the dead-man step is not what is expected"
     assert (await csms.call("SetChargingProfile", cap(7.0, 50, 62)))["status"] == "Accepted"
-    assert allowed_a(charger, transaction, is_16) == 7.0
+    assert allowed_a(charger.said, charger.heard, str(transaction), is_16=is_16) == 7.0
     by_id = "id" if is_16 else "chargingProfileId"
     assert (await csms.call("ClearChargingProfile", {by_id: 62}))["status"] == "Accepted"
-    await until(lambda: allowed_a(charger, transaction, is_16) == 9.0)
+    await until(lambda: allowed_a(charger.said, charger.heard, str(transaction), is_16=is_16) == 9.0)
     here.apply(8.0, 2, str(transaction))
-    await until(lambda: allowed_a(charger, transaction, is_16) == 8.0)
+    await until(lambda: allowed_a(charger.said, charger.heard, str(transaction), is_16=is_16) == 8.0)
     everything = {} if is_16 else {"chargingProfileCriteria": {"chargingProfilePurpose": "ChargingStationMaxProfile"}}
     assert (await csms.call("ClearChargingProfile", everything))["status"] == "Accepted"
     assert (await csms.call("ClearChargingProfile", {by_id: 9001 if is_16 else 900001}))["status"] == "Unknown"
     here.apply(13.0, 1, str(transaction))
-    await until(lambda: allowed_a(charger, transaction, is_16) == 13.0)
-
-
-def allowed_a(charger: Peer, transaction: object, is_16: bool) -> float | None:
-    """What a charger by the book holds after all the frames that this one has answered with Accepted."""
-    at = datetime.now(UTC)  # noqa: TID251 (a peer's clock)
-    charge, supply = Charge(str(transaction), at - timedelta(seconds=60)), Supply(3, 120.0)
-    store = ProfileStore(STANDARD, (1,), ocpp16=is_16)
-    accepted = {json.loads(raw)[1] for raw in charger.said if raw.startswith("[3,") and '"Accepted"' in raw}
-    for raw in charger.heard:
-        frame = json.loads(raw)
-        if frame[0] != 2 or frame[1] not in accepted:
-            continue
-        if frame[2] == "SetChargingProfile":
-            payload = frame[3]
-            made = (
-                read_16(payload["connectorId"], payload["csChargingProfiles"], at)
-                if is_16
-                else read_201(payload["evseId"], payload["chargingProfile"], at)
-            )
-            assert store.install(made, charge) is None, "a charger by the book would not take it"
-        elif frame[2] == "ClearChargingProfile":
-            asked = frame[3] if is_16 else frame[3].get("chargingProfileCriteria", {})
-            number = frame[3].get("id" if is_16 else "chargingProfileId")
-            purposes = {"ChargePointMaxProfile": "ChargingStationMaxProfile"}
-            purpose = purposes.get(asked.get("chargingProfilePurpose", ""), asked.get("chargingProfilePurpose"))
-            store.clear(
-                lambda one, number=number, asked=asked, purpose=purpose: (
-                    one.profile_id == number
-                    if number is not None
-                    else purpose in (None, one.purpose) and asked.get("stackLevel") in (None, one.stack_level)
-                )
-            )
-    limits = (cap_a(store, at, supply), transaction_limit_a(store, 1, charge, at, supply))
-    return min((limit for limit in limits if limit is not None), default=None)
+    await until(lambda: allowed_a(charger.said, charger.heard, str(transaction), is_16=is_16) == 13.0)
 
 
 async def session_16(here: House, charger: Peer, csms: Peer) -> str:

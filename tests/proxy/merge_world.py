@@ -3,9 +3,10 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import count
 
+from csms_payloads import T0, wire_stamp
 from ocpp.messages import Call as OcppCall
 from ocpp.messages import CallResult, _validate_payload
 
@@ -21,7 +22,6 @@ from simulators.charging_profiles import Profile, ProfileError, Purpose, profile
 from simulators.composite import Charge, Supply, cap_a, transaction_limit_a
 from simulators.profile_store import ProfileStore
 
-T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
 VOLTS = 208.0
 SCHEMA = {"ocpp1.6": "1.6", "ocpp2.0.1": "2.0.1", "ocpp2.1": "2.1"}
 FREE = Behaviour(max_stack_level=10**6, max_profiles=10**6)
@@ -148,7 +148,7 @@ class Bench:
         charge = Charge(str(tx), self.now)
         self.at_charger.charges[connector] = self.theirs.charges[connector] = charge
         if self.version == "ocpp1.6":
-            payload = {"connectorId": connector, "idTag": "T", "meterStart": 0, "timestamp": _stamp(self.now)}
+            payload = {"connectorId": connector, "idTag": "T", "meterStart": 0, "timestamp": wire_stamp(self.now)}
             self._said("StartTransaction", payload, {"transactionId": tx, "idTagInfo": {"status": "Accepted"}})
         else:
             info = {"transactionId": tx, "chargingState": "Charging"}
@@ -353,63 +353,10 @@ class Bench:
         self._carry_out(self.desk.on_exchange(Exchange(call, True, json.dumps(reply).encode(), self.now)))
 
     def _heartbeat(self) -> None:
-        self._said("Heartbeat", {}, {"currentTime": _stamp(self.now)})
+        self._said("Heartbeat", {}, {"currentTime": wire_stamp(self.now)})
 
     def validate(self, action: str, payload: dict) -> None:
         _validate_payload(OcppCall("id", action, json.loads(json.dumps(payload))), SCHEMA[self.version])
 
     def validate_reply(self, action: str, payload: dict) -> None:
         _validate_payload(CallResult("id", payload, action=action), SCHEMA[self.version])
-
-
-def _stamp(at: datetime) -> str:
-    return at.isoformat().replace("+00:00", "Z")
-
-
-def set_payload(
-    version: str,
-    purpose: str,
-    periods: list[tuple[int, float]],
-    *,
-    connector: int = 0,
-    number: int = 1,
-    level: int = 1,
-    start: datetime | None = T0,
-    kind: str = "Absolute",
-    duration: int | None = None,
-    tx: object = None,
-    unit: str = "A",
-    phases: int | None = None,
-    **more: object,
-) -> dict:
-    """A SetChargingProfile in either version; `purpose` is "cap", "default" or "tx"."""
-    is_16 = version == "ocpp1.6"
-    names = {
-        "cap": "ChargePointMaxProfile" if is_16 else "ChargingStationMaxProfile",
-        "default": "TxDefaultProfile",
-        "tx": "TxProfile",
-    }
-    entries = [{"startPeriod": at, "limit": limit} for at, limit in periods]
-    for entry in entries:
-        if phases is not None:
-            entry["numberPhases"] = phases
-    schedule: dict[str, object] = {"chargingRateUnit": unit, "chargingSchedulePeriod": entries}
-    if start is not None and kind != "Relative":
-        schedule["startSchedule"] = _stamp(start)
-    if duration is not None:
-        schedule["duration"] = duration
-    body: dict[str, object] = {
-        "chargingProfileId" if is_16 else "id": number,
-        "stackLevel": level,
-        "chargingProfilePurpose": names.get(purpose, purpose),
-        "chargingProfileKind": kind,
-        "chargingSchedule": schedule if is_16 else [{"id": 1, **schedule}],
-        **more,
-    }
-    if kind == "Recurring":
-        body["recurrencyKind"] = "Daily"
-    if tx is not None:
-        body["transactionId"] = tx
-    if is_16:
-        return {"connectorId": connector, "csChargingProfiles": body}
-    return {"evseId": connector, "chargingProfile": body}

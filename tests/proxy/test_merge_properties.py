@@ -6,9 +6,10 @@ The charger, and what the CSMS believes to be in force, are evaluated by `simula
 import math
 from datetime import timedelta
 
+from csms_payloads import T0, set_payload
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from merge_world import T0, Bench, set_payload
+from merge_world import Bench
 
 from simulators.behaviour import STANDARD, Behaviour
 from simulators.charging_profiles import Purpose

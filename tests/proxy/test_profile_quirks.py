@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 
 import pytest
-from merge_world import Bench, set_payload
+from csms_payloads import set_payload
+from merge_world import Bench
 
 from domain.events import CsmsLimitChanged
 from simulators.behaviour import Behaviour

@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from merge_world import T0, Bench, set_payload
+from csms_payloads import T0, set_payload
+from merge_world import Bench
 
 from domain.events import SetpointAccepted
 from proxy.protocol.exchange import Call, Side
