@@ -1,7 +1,9 @@
 """Study `dro-building`: table 5.1 and figures 5.1-5.5 of seed 004."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 
 import numpy as np
 
@@ -34,6 +36,12 @@ METHODS: Mapping[str, DroSettings] = {
 FIRST_DAY = 21
 """The days before it are what plans know of; those from it on are lived through."""
 EVENING = (18, 20)
+PART = 8
+"""Runs that share compiled programs. The split does not depend on the machine, so neither do the numbers."""
+_PROCESSES = 2
+
+Plans = Mapping[str, Array]
+"""[unit, hour] set-points in A by method."""
 
 
 @dataclass
@@ -58,7 +66,7 @@ class Worked:
 def run(*, seed: int = 0, told: Told, runs: int = 100) -> Findings:
     """The whole study; tests reduce `runs`."""
     done = _compute(seed, told, runs)
-    values = _values(done)
+    values = {**_values(done), "runs": runs}
     return Findings(
         name="dro-building",
         title="Distributionally robust charging of an eight-unit building, beside SO and RO",
@@ -68,30 +76,68 @@ def run(*, seed: int = 0, told: Told, runs: int = 100) -> Findings:
         claims=claims(values),
         sheets=_sheets(done, values),
         plots=_plots(done),
-        values={**values, "runs": runs},
+        values=values,
         seed=seed,
     )
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A run: its number of the calendar, its day, and who is there by hour [unit, hour]."""
+
+    date: int
+    day: Day
+    there: Array
+
+
 def _compute(seed: int, told: Told, runs: int) -> Worked:
-    history, panel, models = History.of(np.asarray(home_profiles() / 1000.0)), units_panel(), Models()
+    history, panel = History.of(np.asarray(home_profiles() / 1000.0)), units_panel()
     generator = np.random.default_rng([5, seed])
+    drawn = [_drawn(history, panel, generator) for _ in range(runs)]
+    plans = plans_of(drawn, lambda done: told(done, f"{round(done * runs)} of {runs} runs planned"))
     lived = {name: Lived() for name in METHODS}
-    shown: tuple[Day, Array] | None = None
-    for number in range(runs):
-        day = day_of(
-            history, panel, FIRST_DAY + int(generator.integers(len(history.load_a) - FIRST_DAY)), 0.05, generator
-        )
-        there = plugged_in(generator, 1, UNITS)[0]
-        there[:, 0] = day.problem.served
-        for name, settings in METHODS.items():
-            plan_a = _plan(day, settings, models)
-            _live(day, panel, plan_a, there, lived[name])
-            if shown is None and name == "DRO, CVaR":
-                shown = day, plan_a
-        told((number + 1) / runs, f"run {number + 1} of {runs}")
-    assert shown is not None
-    return Worked(history, shown[0], shown[1], lived)
+    for one, plan in zip(drawn, plans, strict=True):
+        for name, plan_a in plan.items():
+            _live(one.day, panel, plan_a, one.there, lived[name])
+    return Worked(history, drawn[0].day, plans[0]["DRO, CVaR"], lived)
+
+
+def _drawn(history: History, panel: Panel, generator: np.random.Generator) -> Drawn:
+    date = FIRST_DAY + int(generator.integers(len(history.load_a) - FIRST_DAY))
+    day = day_of(history, panel, date, 0.05, generator)
+    there = plugged_in(generator, 1, UNITS)[0]
+    there[:, 0] = day.problem.served
+    return Drawn(date, day, there)
+
+
+def plans_of(drawn: Sequence[Drawn], told: Callable[[float], None]) -> list[Plans]:
+    """Every method's plan of each run, in the order given; two processes where there is work for two.
+
+    Runs of one date stand together, because their programs have one shape and are laid out once for a part.
+    """
+    order = sorted(range(len(drawn)), key=lambda run: drawn[run].date)
+    parts = [order[first : first + PART] for first in range(0, len(order), PART)]
+    found: dict[int, Plans] = {}
+    for part, plans in _worked_through([(part, [drawn[run].day for run in part]) for part in parts]):
+        found.update(zip(part, plans, strict=True))
+        told(len(found) / len(drawn))
+    return [found[run] for run in range(len(drawn))]
+
+
+def _worked_through(parts: Sequence[tuple[list[int], list[Day]]]) -> Iterable[tuple[list[int], list[Plans]]]:
+    """Each part with its plans, as they are ready."""
+    if len(parts) == 1:
+        yield parts[0][0], _plan_part(parts[0][1])
+        return
+    with ProcessPoolExecutor(_PROCESSES, mp_context=get_context("spawn")) as pool:
+        at_work = {pool.submit(_plan_part, days): part for part, days in parts}
+        for ready in as_completed(at_work):
+            yield at_work[ready], ready.result()
+
+
+def _plan_part(days: Sequence[Day]) -> list[Plans]:
+    models = Models()
+    return [{name: _plan(day, settings, models) for name, settings in METHODS.items()} for day in days]
 
 
 def _plan(day: Day, settings: DroSettings, models: Models) -> Array:
