@@ -106,8 +106,16 @@ class Shadow:
         return next((kept for kept in self.book if kept.profile.id == profile_id), None)
 
     def started(self, connector: int, transaction_id: str) -> None:
-        """A transaction began: a profile that came with the remote start belongs to it now."""
-        self.put(tuple(_bound(kept, connector, transaction_id) for kept in self.book))
+        """A transaction began: a profile that came with the remote start belongs to it now, and an older transaction of
+        the connector is over, whose end nobody may have heard.
+        """
+
+        def stays(kept: Kept) -> bool:
+            profile = kept.profile
+            older = profile.purpose is Purpose.TX and profile.transaction_id not in (None, transaction_id)
+            return not older or profile.connector != connector
+
+        self.put(tuple(_bound(kept, connector, transaction_id) for kept in self.book if stays(kept)))
 
     def ended(self, transaction_id: str) -> None:
         """A transaction is over, and its profiles with it."""

@@ -270,3 +270,16 @@ def test_a_profile_that_the_charger_does_not_let_go_is_cleared_again_later():
     bench.frames.clear()
     bench.wait(200.0)
     assert "ClearChargingProfile" not in [action for action, _ in bench.frames]
+
+
+def test_a_transaction_whose_end_nobody_heard_leaves_no_profile_behind():
+    bench = bench_of(evses=2)
+    tx = bench.start(1)
+    bench.csms("SetChargingProfile", set_payload("ocpp1.6", "tx", [(0, 9.0)], connector=1, tx=tx, level=30))
+    rows = tuple(json.loads(json.dumps(told(bench, CsmsProfilesChanged)[-1].profiles)))
+    again = Bench(evses=2, stored=rows)
+    again.connect()
+    assert [kept.profile.transaction_id for kept in again.desk.charging.shadow.book] == [str(tx)]
+    again._ids = iter(range(500, 600))
+    again.start(1)
+    assert again.desk.charging.shadow.book == ()
