@@ -12,7 +12,9 @@ switches (contactors), and leaves the scheduler free to choose:
   use the power. Its promise holds for it as for all: it gets a short turn in time.
 
 Why the promise holds (constant capacity and members): waiting ones are cut, oldest first, into batches that fit
-together. There are at most |G| - 1, and each is seated early enough that those behind it are too, `min_on_s` apart.
+together, and each is seated early enough that those behind it are too, `min_on_s` apart. On one circuit there are at
+most |G| - 1 of them. On a tree an unlucky order can need one more; then the promise takes a seat although its
+contactor has just closed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -149,14 +151,13 @@ def _latest(contended: Sequence[EvseId], instant: _Instant, fits: Fits) -> dict[
             mine = min(mine, behind[1] - seconds(apart_s))
         at[number] = (batch[evse], mine)
         found[evse] = mine
-    # Whoever is in a batch with one that is due has its seat with it: the batch fits together.
     return found
 
 
 def _seat(
     contended: Sequence[EvseId], instant: _Instant, latest: Mapping[EvseId, datetime], fits: Fits
 ) -> list[EvseId]:
-    """Those protected, then those due, then by need as many of each kind as its share feeds."""
+    """Those whose promise has come, those protected, those due; then by need, a share of each kind."""
     held = _held(contended, instant, latest)
     seats: list[EvseId] = []
     fixed: list[EvseId] = []
@@ -181,6 +182,8 @@ def _seat(
                 fixed.append(evse)
 
     due = sorted((e for e, at in latest.items() if at <= instant.now), key=lambda e: (instant.promised_by(e), e))
+    # Seats are freed early enough for all, so this seldom takes one that is protected: a promise is worth a switch.
+    take([e for e in due if instant.promised_by(e) - seconds(LEAD_S) <= instant.now], shared=False)
     take([evse for evse in contended if instant.protected(evse)], shared=False)
     take(due, shared=False)
     lax = sorted(contended, key=lambda evse: (not instant.is_on(evse), instant.needs[evse].laxity_h, evse))
