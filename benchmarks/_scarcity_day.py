@@ -201,6 +201,8 @@ class _Day:
         return decision
 
     def _view(self, car: _Car) -> EvseView:
+        if not car.present and car.limit_a == 0.0:
+            return self.views[car.stay.evse]
         if not car.present:
             return replace(self.views[car.stay.evse], ledger=_settled(car.limit_a))
         begun = NOON + timedelta(minutes=car.stay.arrival_min)

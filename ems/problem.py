@@ -93,6 +93,11 @@ class Panel:
         return Kinds(of_evse.reshape(-1), np.ascontiguousarray(self.matrix[:, first]), self.conductors[first])
 
     @cached_property
+    def memo(self) -> dict[object, object]:
+        """Answers to the last questions about this panel, for whoever asks the same again; to be kept small."""
+        return {}
+
+    @cached_property
     def of_kinds(self) -> "Panel":
         """The same rows over kinds, as if each kind were one EVSE."""
         kinds = self.kinds

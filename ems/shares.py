@@ -35,7 +35,20 @@ def shares(
     `seats`: the share in whole minima, and one more where that costs nothing of the largest total that the panel could
     carry. Filling seats beyond the share instead would load one pair of phases at the others' cost.
     """
-    kinds, room_a = panel.kinds, np.maximum(room_a, 0.0)
+    question = tuple(part.tobytes() for part in (room_a, asking, upper_a, low_a, volts))
+    known = panel.memo.get(question)
+    if not isinstance(known, dict):
+        # A decision is mostly followed by one on the rises that had to wait for its falls: the same question.
+        known = _worked_out(panel, np.maximum(room_a, 0.0), asking, upper_a, low_a, volts)
+        panel.memo.clear()
+        panel.memo[question] = known
+    return dict(known)
+
+
+def _worked_out(
+    panel: Panel, room_a: Vector, asking: Mask, upper_a: Vector, low_a: Vector, volts: Vector
+) -> dict[str, Share]:
+    kinds = panel.kinds
     count = len(kinds.conductors)
     most_a = np.bincount(kinds.of_evse, np.where(asking, upper_a, 0.0), count).astype(np.float64)
     members = np.bincount(kinds.of_evse, asking, count).astype(np.float64)
