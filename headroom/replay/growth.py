@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from math import ceil
 
 from domain.ids import ChargerId, EvseId
 from domain.site import Charger, Evse, Strategy
@@ -12,7 +13,7 @@ from headroom.replay.shadow import run_shadow
 from headroom.replay.verdict import violation
 
 STEP = timedelta(minutes=15)
-WEEK = timedelta(days=7)
+DAY, WEEK = timedelta(days=1), timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,11 @@ def busiest_week(grid: Grid) -> Grid:
 def grown(grid: Grid, added: int) -> Grid:
     """The building with more EVSEs, each a copy of a recorded one that lives by its stays, n days later.
 
-    The n-th round of copies is n days shifted (around the end of the grid), so that cars do not come in step.
+    The n-th round of copies is n days shifted (around the end of the grid), so that cars do not come in step, and
+    always by whole days: cars of the evening stay cars of the evening. After all days are used they are used again.
     """
-    site, length = grid.site, grid.steps * grid.step
+    site = grid.site
+    days = ceil(grid.steps * grid.step / DAY)
     chargers: list[Charger] = []
     stays: list[Stay] = []
     for number in range(added):
@@ -55,11 +58,13 @@ def grown(grid: Grid, added: int) -> Grid:
         charger = ChargerId(f"{model.charger}.{model.connector}+{copy_no}")
         evse: Evse = replace(model, id=name, charger=charger, connector=1, failsafe_a=0.0)
         chargers.append(Charger(charger, (evse,)))
-        shift = min(timedelta(days=copy_no), length / 2)
+        shift = ((copy_no - 1) % max(1, days - 1) + 1) * DAY
         for stay in grid.stays:
             if stay.evse == model.id:
-                arrives = grid.begins + (stay.arrives - grid.begins + shift) % length
+                arrives = grid.begins + (stay.arrives - grid.begins + shift) % (days * DAY)
                 leaves = min(arrives + (stay.leaves - stay.arrives), grid.ends)
+                if leaves <= arrives:
+                    continue  # an hour of the last day that was not recorded
                 part = (leaves - arrives) / (stay.leaves - stay.arrives)
                 stays.append(Stay(name, arrives, leaves, stay.energy_wh * part, stay.most_a))
     return replace(grid, site=replace(site, chargers=(*site.chargers, *chargers)), stays=(*grid.stays, *stays))

@@ -35,7 +35,10 @@ def on_grid(recording: Recording, site: Site, step: timedelta, days: float | Non
     notes = list(recording.notes)
     if not recording.stays and not recording.readings:
         raise RecordingError(
-            ", ".join(recording.sources), None, "", "holds no charging session and no reading of this site"
+            ", ".join(recording.sources),
+            None,
+            "",
+            "; ".join(("holds no charging session and no reading of this site", *recording.notes)),
         )
     if recording.stays and recording.readings:
         recording, note = _over_one_another(recording)

@@ -184,7 +184,8 @@ def method(step_minutes: float, growth_span: str, strategy: str) -> list[str]:
         f"The recording is played again in steps of {step_minutes:.0f} minutes, three times: without cars, with "
         "every car charging at full power from plug-in on "
         f"(no control), and under the controller ({strategy}), which is the code that runs live, asked at every step "
-        "with what it would have known then.",
+        "with the load of that step and what plugged-in cars have drawn so far. When they will leave and what they "
+        "still want it is not told, unless the assumptions below say so.",
         "A car is taken to want the energy that it really took, and to draw what it was seen to draw at most (where "
         "no current was recorded: what its charger can give), while it was plugged in.",
         "Currents are added with their phase angles on every phase of every panel; the building's own load is added "

@@ -16,7 +16,7 @@ from headroom.replay.laying import on_grid
 from headroom.replay.message_log import read_database, read_message_log
 from headroom.replay.page import Picture, Story, answer, html, method, rows
 from headroom.replay.recording import Recording, RecordingError
-from headroom.replay.shadow import Shadow, run_shadow
+from headroom.replay.shadow import TOLD_KINDS, Shadow, run_shadow
 from headroom.replay.tables import read_table
 from headroom.replay.tariff import Prices, prices_for
 from headroom.replay.verdict import numbers
@@ -148,8 +148,16 @@ def _story(grid: Grid, free: Shadow, run: Shadow, found: Sequence[Growth], price
         money=f", {prices.currency}" if prices.currency else "",
         pictures=pictures,
         method=method(grid.step / timedelta(minutes=1), span, run.name),
-        notes=(*grid.notes, *_looking_ahead(run.name), f"energy is priced by {prices.source}"),
+        notes=(*grid.notes, *_foreknown(grid.site), *_looking_ahead(run.name), f"energy is priced by {prices.source}"),
     )
+
+
+def _foreknown(site: Site) -> tuple[str, ...]:
+    """What the scheduler is told that nobody may have told at the time."""
+    kind = site.scheduler.kind
+    if site.strategy == "none" or kind not in TOLD_KINDS:
+        return ()
+    return (f"{kind} is told each car's departure and energy as they came to be: drivers who tell them exactly",)
 
 
 def _looking_ahead(strategy: str) -> tuple[str, ...]:

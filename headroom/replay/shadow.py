@@ -23,6 +23,8 @@ from headroom.replay.drawing import EMPTY_WH, most_a, watts_per_a
 from headroom.replay.recording import Amps, Stay
 from simulators.judge import ElectricalJudge
 
+TOLD_KINDS = frozenset({"edf", "llf"})
+"""Schedulers that order by what drivers tell; the others are told nothing, for a recording holds no such word."""
 _NOTHING_A = 0.05
 
 
@@ -154,13 +156,14 @@ class _Run:
     def _session(self, served: Served, now: datetime) -> Session:
         stay = served.stay
         full = stay.energy_wh - served.delivered_wh <= EMPTY_WH
+        told = self._grid.site.scheduler.kind in TOLD_KINDS
         return Session(
             stay.evse,
             f"{stay.evse}-{stay.arrives:%Y%m%d%H%M}",
             min(stay.arrives, now),
             energy_wh=served.delivered_wh,
-            departure_at=stay.leaves,
-            energy_wanted_wh=stay.energy_wh,
+            departure_at=stay.leaves if told else None,
+            energy_wanted_wh=stay.energy_wh if told else None,
             full_since=now if full else None,
         )
 

@@ -49,7 +49,9 @@ def _text(file: Path) -> str:
     try:
         raw = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
         return raw.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError, EOFError) as problem:
+    except OSError as problem:
+        raise RecordingError(file, None, "", f"cannot be read: {problem.strerror or problem}") from problem
+    except (UnicodeDecodeError, EOFError) as problem:
         raise RecordingError(file, None, "", f"cannot be read: {problem}") from problem
 
 
@@ -63,10 +65,11 @@ def _sessions(file: Path, site: Site) -> Recording:
     named = _named_evses(file, site)
     homes = _homes(sessions, site, named)
     free_from: dict[EvseId, datetime] = {}
-    stays, away = [], 0
+    stays, away, empty = [], 0, 0
     for one in sessions:
         begins, ends = one.plugin.replace(tzinfo=zone), one.plugout.replace(tzinfo=zone)
         if ends <= begins or one.energy_kwh <= 0.0:
+            empty += 1
             continue
         places = [named[one.name]] if one.name in named else [homes[one.user], *(evse.id for evse in site.evses)]
         place = next((p for p in places if p not in free_from or free_from[p] <= begins), None)
@@ -83,6 +86,8 @@ def _sessions(file: Path, site: Site) -> Recording:
             "it is taken, the first free one"
         ]
     )
+    if empty:
+        notes.append(f"{empty} of {len(sessions)} sessions took no energy or end before they begin, and were left out")
     if away:
         notes.append(f"{away} of {len(sessions)} sessions found every EVSE of the site taken and were left out")
     return Recording(tuple(stays), notes=tuple(notes), sources=(str(file),))

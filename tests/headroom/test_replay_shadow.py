@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from domain.ids import EvseId
 from headroom.cli import build
-from headroom.replay.day_grid import Grid
+from headroom.replay.day_grid import Grid, cut
 from headroom.replay.growth import grown, room_to_grow
 from headroom.replay.recording import Stay
 from headroom.replay.shadow import run_shadow
@@ -142,6 +142,34 @@ def test_growth_finds_the_first_violation_that_brute_force_finds() -> None:
         found = room_to_grow(grid, strategy, 40, quiet)  # type: ignore[arg-type]
         assert found.first == expected
         assert found.fits == expected - 1
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 7), st.integers(0, 3), st.integers(0, 23), st.integers(1, 14), st.integers(1, 40))
+def test_copies_keep_the_time_of_day_and_the_energy(days: int, evse: int, hour: int, hours: int, added: int) -> None:
+    base = np.zeros((days * 96, 1, 3))
+    grid = Grid(
+        SITE, BEGINS, STEP, base, cut([stay(evse, 4 * hour, 4 * hours, 9.0)], BEGINS, BEGINS + len(base) * STEP), ()
+    )
+    copies = grown(grid, added).stays[1:]
+    assert len(copies) == sum(number % 4 == evse for number in range(added))
+    for one in copies:
+        assert one.arrives.time() == grid.stays[0].arrives.time()
+        assert BEGINS <= one.arrives < one.leaves <= grid.ends
+        part = (one.leaves - one.arrives) / (grid.stays[0].leaves - grid.stays[0].arrives)
+        assert one.energy_wh == pytest.approx(part * grid.stays[0].energy_wh)
+        assert (one.arrives != grid.stays[0].arrives) or days == 1
+
+
+def test_the_controller_does_not_know_when_cars_will_leave() -> None:
+    """Room for two of four cars: what the others get in three hours does not depend on how long the first stays."""
+    short, long = (
+        run_shadow(grid_of([stay(0, 0, last, 40.0), *(stay(n, 0, 12, 40.0) for n in (1, 2, 3))], 51.0), "milp", quiet)
+        for last in (12, 48)
+    )
+    others = [[one.delivered_wh for one in run.served[1:]] for run in (short, long)]
+    assert others[0] == others[1]
+    assert 0.0 < max(others[0]) < 36_000.0
 
 
 def test_ontario_prices_by_the_clock() -> None:
