@@ -29,15 +29,23 @@ SAMPLE_INTERVAL_S = 10
 METER_INTERVAL_S = 10.0
 
 
+_UNCHANGED = frozenset({"MeterValues"})
+"""Kept from the CSMS where it was ours to ask for, never changed: judged like all the others where nothing is asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Where the simulated world lives. `validate`: the share of the chargers' frames checked against the schemas."""
+    """Where the simulated world lives. `validate`: the share of the chargers' frames checked against the schemas.
+
+    `samples_withheld`: some chargers report so little that samples are asked for, which the CSMS then does not see.
+    """
 
     clock: Clock
     network: Network
     seed: int = 0
     validate: float = 0.01
     step_s: float = 1.0
+    samples_withheld: bool = False
 
 
 class Twin:
@@ -49,7 +57,7 @@ class Twin:
     def __init__(self, site: Site, around: Surroundings, *, csms: tuple[str, int], wired: Site | None = None) -> None:
         self.site = site
         self._wired = wired or site
-        self.judge = FrameJudge(INTERCEPTED)
+        self.judge = FrameJudge(INTERCEPTED - (frozenset() if around.samples_withheld else _UNCHANGED))
         self.csms = SimulatedCsms(
             around.network, around.clock, host=csms[0], port=csms[1], judge=self.judge, validate=around.validate
         )
