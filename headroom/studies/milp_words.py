@@ -65,10 +65,14 @@ def besides(values: dict[str, Any]) -> tuple[Beside, ...]:
     )
 
 
+def _linear(exponent: float | None) -> bool:
+    return exponent is not None and 0.7 <= exponent <= 1.3
+
+
 def claims(values: dict[str, Any]) -> tuple[Claim, ...]:
     """The thesis's claims, judged by our numbers."""
     grows = values["exponents"]
-    printed = grows["as printed, from 50"] or grows["as printed, 5 to 50"]
+    few, many = (grows[f"as printed, {span}"] for span in ("5 to 50", "from 50"))
     some = {n: t for n, t in values["ms_printed_at"].items() if int(n) in {50, 500, 2000}}
     return (
         Claim(
@@ -94,10 +98,11 @@ def claims(values: dict[str, Any]) -> tuple[Claim, ...]:
         ),
         Claim(
             "computation time grows about linearly with N",
-            verdict(printed is not None and 0.7 <= printed <= 1.3, printed is not None and printed < 1.3),
+            verdict(_linear(few) and _linear(many), _linear(few) or _linear(many)),
             f"eq. 4.1 as printed: N^{grows['as printed, 5 to 50']} from 5 to 50 EVSEs, "
             f"N^{grows['as printed, from 50']} from "
-            f"50 on ({', '.join(f'{n}: {t} ms' for n, t in some.items())}); the live strategy grows slower, because it "
+            f"50 on ({', '.join(f'{n}: {t} ms' for n, t in some.items())}): in the thesis's own range, to 50, what a "
+            f"call costs whatever N is hides most of the growth; the live strategy grows slower, because it "
             f"handles EVSEs of one kind together: N^{grows['given, from 50']} from 50 on, "
             f"{values['ms_at'].get('2000')} ms at 2,000",
         ),

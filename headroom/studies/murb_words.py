@@ -58,7 +58,7 @@ def claims(values: dict[str, Any]) -> tuple[Claim, ...]:
         Claim(
             "priority: non-EV load, then DC, then Level II",
             verdict(scarce["DC"] > scarce["Level II"]),
-            "non-EV load is always served in full; of what they request when capacity is scarce DC gets "
+            "non-EV load is taken off first, by construction; of what they request when capacity is scarce DC gets "
             f"{scarce['DC']:.0f} %, Level II {scarce['Level II']:.0f} %",
         ),
         Claim(

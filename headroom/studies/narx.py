@@ -170,7 +170,8 @@ def _besides(scores: dict[str, dict[str, float]], one_day: dict[str, float]) -> 
             "home (its NARX); "
             f"{scores[ours]['mean_of_30_days']:.3f} and {scores[ours]['mean_of_30_days'] / HOMES:.3f} kW (this "
             "project's)",
-            "The load here has no temperature beside it, and eight average homes are smoother than eight real ones.",
+            "The thesis does not say whether its number is a building's or a unit's; an average of twelve homes is "
+            "smoother than one home, and no temperature is known beside this load.",
         ),
     )
 
