@@ -58,7 +58,7 @@ def test_penetration_grows_with_every_step() -> None:
 
 
 def test_dro_is_between_so_and_ro() -> None:
-    found = dro_building.run(seed=2, told=quiet, runs=8)
+    found = dro_building.run(seed=2, told=quiet, runs=12)
     methods: dict[str, dict[str, float]] = found.values["methods"]  # type: ignore[assignment]
     full = published("dro-building")["methods"]
     so, ro, printed, cvar = (methods[name] for name in ("SO", "RO", "DRO as printed", "DRO, CVaR"))
