@@ -245,7 +245,9 @@ def _lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         raw = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
         text = raw.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError, EOFError) as problem:
+    except OSError as problem:
+        raise RecordingError(file, None, "", f"cannot be read: {problem.strerror or problem}") from problem
+    except (UnicodeDecodeError, EOFError) as problem:
         raise RecordingError(file, None, "", f"cannot be read: {problem}") from problem
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
