@@ -13,7 +13,9 @@ from headroom.charger_gate import SiteGate, ungated_place
 from headroom.control_loop import SiteController, Surroundings
 from headroom.decider import Decider
 from headroom.feed import Feed
+from headroom.lookahead import Lookahead
 from headroom.message_log import MessageLog
+from headroom.planner import InlinePlanner, Planner
 from headroom.service import Service
 from headroom.site_picture import SitePicture
 from headroom.switching import resume
@@ -48,6 +50,8 @@ class Outside:
     gates: Mapping[SiteId, SiteGate] = field(default_factory=dict)
     spool: Spool | None = None
     keeps_messages: bool = False
+    planner: Planner = field(default_factory=InlinePlanner)
+    """Who plans the coming hours of sites whose strategy takes that."""
 
 
 async def build(sites: Sequence[Site], deciders: Mapping[SiteId, Decider], outside: Outside) -> Service:
@@ -74,6 +78,7 @@ async def build(sites: Sequence[Site], deciders: Mapping[SiteId, Decider], outsi
             messages.add_site(site.id, restored.salt)
         live = LiveState(site, restored=restored)
         picture = SitePicture(live, LiveForecast(site.timezone), outside.clock.now())
+        ahead = Lookahead(picture, outside.planner, outside.store, outside.clock)
         around = Surroundings(
             clock=outside.clock,
             mono=outside.mono,
@@ -82,10 +87,12 @@ async def build(sites: Sequence[Site], deciders: Mapping[SiteId, Decider], outsi
             send=service.proxy.apply,
             feed=feed,
             new_id=outside.new_id,
+            plans=ahead,
         )
         controller = SiteController(picture, around)
         await resume(controller)
         bus.subscribe(controller.handle)
+        bus.subscribe(ahead.handle)
         controllers[site.id] = controller
     return service
 
@@ -149,4 +156,5 @@ def _proxy(
         new_id=outside.new_id,
         mono=outside.mono,
         spool=outside.spool,
+        durable=outside.store.flush,
     )

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
@@ -21,7 +21,7 @@ from proxy.protocol.desks import Desk
 from proxy.protocol.effects import Asked, AskedReply, Counted, Effect, Instant, ToCharger, ToCsms
 from proxy.protocol.exchange import Call, Exchange, OwnCall, OwnOutcome, Side
 from proxy.protocol.frames import is_reply
-from proxy.protocol.interception import Order, Release
+from proxy.protocol.interception import Answered, Order, Release
 from proxy.protocol.relay import Relay
 from proxy.protocol.replay import SLOT
 from proxy.settings import Counters
@@ -30,13 +30,18 @@ from proxy.waking import Alarm
 _log = structlog.get_logger()
 
 _THOUGHTS: Final = (Call, Exchange, OwnOutcome)
+_DURABLE_S: Final = 10.0
+"""So long an answer waits for the disk: the CSMS still hears it before its CALL is let pass unchanged."""
+_NOT_DURABLE: Final = Answered(b'["InternalError","It could not be written to disk; send it again.",{}]', ok=False)
 _MOST_ORDERS = 256
 """How many orders one occasion may bring forth: a desk that answers every outcome with a new CALL ends here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What every link of a server shares. `mono` reads the clock of latencies."""
+    """What every link of a server shares. `mono` reads the clock of latencies. `durable` returns when every event that
+    was published would survive a crash, and raises where that fails; without it nothing waits for a disk.
+    """
 
     clock: Clock
     mono: Callable[[], float]
@@ -44,6 +49,7 @@ class Surroundings:
     counters: Counters
     on_over: "Callable[[Link], None]"
     afterthoughts: Afterthoughts
+    durable: Callable[[], Awaitable[None]] | None = None
 
 
 class Link:
@@ -73,6 +79,7 @@ class Link:
         self._timer: asyncio.TimerHandle | None = None
         self._alarm = Alarm(around.clock, self._alarmed)
         self._thoughts: deque[Thought] = deque()
+        self._saving: set[asyncio.Task[None]] = set()
         self._pressing = False
         self._csms_paused = False
         self._replaced = False
@@ -344,11 +351,26 @@ class Link:
                     self._thoughts.append(OwnOutcome(order, "lost", self._around.clock.now()))
                     continue
                 self._carry_out(self._relay.inject(order, self._now()))
+            elif isinstance(order, Release) and order.durable and self._around.durable is not None:
+                task = self._loop.create_task(self._once_durable(order, self._around.durable), name="answer to a CSMS")
+                self._saving.add(task)
+                task.add_done_callback(self._saving.discard)
             elif isinstance(order, Release):
                 self._carry_out(self._relay.decide(order.side, order.call_id, order.verdict, self._now()))
             else:
                 self._alarm.set(order.at)
         self._settle()
+
+    async def _once_durable(self, order: Release, durable: Callable[[], Awaitable[None]]) -> None:
+        """Let a CALL go when what is said of it would survive a crash; else it is answered with an error."""
+        try:
+            async with asyncio.timeout(_DURABLE_S):
+                await durable()
+        except Exception as error:  # whatever went wrong, it is not durable
+            _log.error("answer_withheld", charger=self.charger, why="it could not be made durable", error=str(error))
+            order = replace(order, verdict=_NOT_DURABLE)
+        self._obey((replace(order, durable=False),))
+        self._catch_up()
 
     def _catch_up(self) -> None:
         """Tell the desk what has already been relayed; what it wants to send may bring more to tell."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl as tls
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -70,6 +70,7 @@ class ProxyServer:
         new_id: makes ids of our own CALLs; they must be unique for ever (UUID4).
         mono: the clock of `*_mono_s`; the loop's without it.
         spool: the disk of sites that hold; without it they close.
+        durable: returns when every event that was published would survive a crash; see `Surroundings`.
     """
 
     def __init__(
@@ -84,13 +85,14 @@ class ProxyServer:
         new_id: Callable[[], str],
         mono: Callable[[], float] | None = None,
         spool: Spool | None = None,
+        durable: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.counters = Counters()
         self.door = Door(settings.door, lambda: asyncio.get_running_loop().time())
         self._network, self._clock, self._directory, self._publish = network, clock, directory, publish
         self._make_desk, self._settings, self._new_id, self._mono = desk, settings, new_id, mono
         self.office: HoldOffice | None = None
-        self._spool = spool
+        self._spool, self._durable = spool, durable
         self._links: dict[ChargerId, Link] = {}
         self._entries: dict[ChargerId, int] = {}
         self._known: dict[ChargerId, _Known] = {}
@@ -113,7 +115,7 @@ class ProxyServer:
                 self.office = HoldOffice(self._spool, self._clock, self._settings.hold, self.counters)
             mono = self._mono or loop.time
             self._around = Surroundings(
-                self._clock, mono, self._publish, self.counters, self._link_over, Afterthoughts()
+                self._clock, mono, self._publish, self.counters, self._link_over, Afterthoughts(), self._durable
             )
         listener = await self._network.listen(self._make_leg, host, port, ssl=ssl)
         self._listeners.append(listener)

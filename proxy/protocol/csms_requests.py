@@ -3,7 +3,8 @@
 A change of the CSMS's is on trial first: ours are written so that both the old and the new are respected, and only when
 the charger has taken that does the change happen. So a lowering never passes through a moment of more; a rise goes to
 the charger at once, and ours follow. What would stand above ours, or in the place of one of ours, is kept in the shadow
-alone, and "Accepted" is said once the profile of ours that respects it was. Source: local-controller.md section 3.
+alone, and "Accepted" is said once the profile of ours that respects it was, and the shadow would survive a crash.
+Source: local-controller.md section 3.
 """
 
 from collections.abc import Callable, Mapping
@@ -62,6 +63,7 @@ class CsmsRequests:
         self._profiles, self._placing = profiles, placing
         self._clearing = Clearing(dialect, new_token)
         self._waiting: _Waiting | None = None
+        self._unsaid: tuple[Release, datetime] | None = None
         self._ours: str | None = None
         self._again_at: datetime | None = None
         self._news: list[Event] = []
@@ -80,7 +82,8 @@ class CsmsRequests:
         """When a CALL that waits must be answered, or a profile that has not gone is to be cleared again."""
         again_at = self._again_at if self._clearing.left else None
         until = None if self._waiting is None else self._waiting.until
-        return min((at for at in (until, again_at) if at is not None), default=None)
+        unsaid_at = None if self._unsaid is None else self._unsaid[1]
+        return min((at for at in (until, again_at, unsaid_at) if at is not None), default=None)
 
     @property
     def has_news(self) -> bool:
@@ -94,7 +97,7 @@ class CsmsRequests:
 
     def connected(self) -> None:
         """A new socket: what waited on the old one is gone."""
-        self._waiting = None
+        self._waiting = self._unsaid = None
         self._clearing.stop()
         self._shadow.give_up()
 
@@ -132,6 +135,9 @@ class CsmsRequests:
 
     def tick(self, now: datetime) -> Wants:
         """Time has passed: nothing waits for ever."""
+        if self._unsaid is not None:
+            (release, _), self._unsaid = self._unsaid, None
+            return [release, *self.tick(now)]
         if self._again_at is not None and now >= self._again_at:
             self._again_at = None
             return [*self._clearing.again(), *self._proceed(now)]
@@ -264,7 +270,9 @@ class CsmsRequests:
             return Waits(), orders
         verdict: Verdict | None = Waits()
         for want in then(call.at):
-            if isinstance(want, Release):
+            if isinstance(want, Release) and want.durable:
+                self._unsaid = (want, call.at)  # it comes after the events that tell of the shadow
+            elif isinstance(want, Release):
                 verdict = want.verdict
             elif isinstance(want, Order):
                 orders.append(want)
@@ -277,7 +285,7 @@ class CsmsRequests:
 
         def keep(now: datetime) -> Wants:
             gone = self._shadow.put(book)
-            release = self._release(self._status("Accepted"))
+            release = self._release(self._status("Accepted"), durable=True)
             return [*self._clearing.evict(gone), *self._profiles.remerge(now), release]
 
         return keep
@@ -289,7 +297,7 @@ class CsmsRequests:
     def _cleared(self, now: datetime) -> Wants:
         """All that was to be cleared was."""
         book, hit = self._clearing.result(self._shadow.book)
-        release = self._release(self._status("Accepted" if hit else "Unknown"))
+        release = self._release(self._status("Accepted" if hit else "Unknown"), durable=hit)
         return [*self._in_force(book, now), release]
 
     def _proceed(self, now: datetime) -> Wants:
@@ -308,11 +316,11 @@ class CsmsRequests:
         self._shadow.give_up()
         return [*self._profiles.remerge(now), self._release(waiting.denied)]
 
-    def _release(self, verdict: Rewritten | Answered | None) -> Release:
+    def _release(self, verdict: Rewritten | Answered | None, *, durable: bool = False) -> Release:
         waiting, self._waiting = self._waiting, None
         assert waiting is not None, "somebody waits"
         self._ours = waiting.call.call_id if isinstance(verdict, Answered) else None
-        return Release(Side.CSMS, waiting.call.call_id, verdict)
+        return Release(Side.CSMS, waiting.call.call_id, verdict, durable)
 
     def _in_force(self, book: Book, now: datetime) -> Wants:
         """A change happened at the charger: ours may rise to it."""

@@ -39,11 +39,15 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What becomes of a CALL that waits; None lets it pass unchanged. One that waits no more is left alone."""
+    """What becomes of a CALL that waits; None lets it pass unchanged. One that waits no more is left alone.
+
+    `durable`: only once every event that was told before it would survive a crash: it says that something is kept.
+    """
 
     side: Side
     call_id: str
     verdict: Rewritten | Answered | None
+    durable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,6 +212,7 @@ class Bench:
         else:
             self._decided(call, verdict)
         self.settle()
+        self.wait(0.0)
         if call_id not in self.answers:
             self.wait(30.0)
         return self.answers[call_id]
