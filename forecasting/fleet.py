@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_array
 
 from forecasting.narx import TREES_PART, HorizonModel
 from forecasting.network import Encoder, Floats
@@ -15,9 +16,9 @@ class Fleet:
     """Models of one horizon and one shape (members, layers, features); equal to each one's `predict`.
 
     A first layer of steps and flags is mostly a choice of rows: a step that a value has passed adds its weights whole,
-    one that it has not takes them whole. So the first layer is a product of the ranks alone, plus, per stepped column,
-    one row of cumulated weights and a part of the next; about a third of the memory to go through, which is what a
-    prediction costs.
+    one that it has not takes them whole. So it is the biases, the ranks times their rows, the rows of the flags that
+    are set, and per stepped column one row of cumulated weights and a part of the next: a sparse matrix times one tall
+    table of rows. That goes through a third of the weights, once, and the memory is what a prediction costs.
     """
 
     def __init__(self, models: Sequence[HorizonModel]) -> None:
@@ -95,31 +96,18 @@ class Fleet:
                 self._width[number, column, :count] = encoder.width[mine]
 
     def _stack_layers(self) -> None:
-        """The first layer as ranks, flags and cumulated steps; the others as they are."""
-        ranked, flags, most = len(self._ranked), len(self._flags), self._lower.shape[2]
+        """The first layer as a table of rows per model: biases, ranks, flags, steps; the others as they are."""
         members, hidden = self._models[0].network.members, self._models[0].network.weights[0].shape[2]
-        wide = members * hidden
-        count = len(self._models)
-        self._rank_weights: Floats = np.empty((count, ranked, wide), dtype=np.float32)
-        self._flag_weights: Floats = np.empty((count, flags, wide), dtype=np.float32)
-        self._steps: Floats = np.zeros((count, len(self._stepped), most + 2, wide), dtype=np.float32)
-        self._base: Floats = np.empty((count, wide), dtype=np.float32)
-        for number, (model, encoder) in enumerate(zip(self._models, self._encoders, strict=True)):
-            layer = model.network.weights[0].transpose(1, 0, 2).reshape(-1, wide)
-            self._rank_weights[number] = layer[:ranked]
-            self._flag_weights[number] = layer[ranked : ranked + flags]
-            steps = layer[ranked + flags :]
-            # Every flag and every bin gives -0.5 when off and 0.5 when on: off is in the base, on adds the weights.
-            base = model.network.biases[0].reshape(wide) - 0.5 * layer[ranked:].sum(axis=0)
-            self._base[number] = base
-            for column in range(len(self._stepped)):
-                mine = steps[encoder.bin_of == column]
-                held = np.concatenate([np.zeros((1, wide)), np.cumsum(mine.astype(np.float64), axis=0)])
-                self._steps[number, column, : len(held)] = held
-                self._steps[number, column, len(held) :] = held[-1]
         self._members, self._hidden = members, hidden
-        self._below: Floats = np.empty((count, len(self._stepped), wide), dtype=np.float32)
-        self._above: Floats = np.empty_like(self._below)
+        self._flags_at = 1 + len(self._ranked)
+        self._steps_at = self._flags_at + len(self._flags)
+        self._step_rows = self._lower.shape[2] + 2
+        count, wide = len(self._models), members * hidden
+        self._table_rows = self._steps_at + len(self._stepped) * self._step_rows
+        table: Floats = np.empty((count, self._table_rows, wide), dtype=np.float32)
+        for number, (model, encoder) in enumerate(zip(self._models, self._encoders, strict=True)):
+            self._stack_first(table[number], model, encoder)
+        self._table = table.reshape(-1, wide)
         self._weights = [
             np.stack([model.network.weights[layer] for model in self._models])
             for layer in range(1, len(self._models[0].network.weights))
@@ -130,32 +118,62 @@ class Fleet:
         ]
         self._which: npt.NDArray[np.int64] = np.arange(count)
 
+    def _stack_first(self, table: Floats, model: HorizonModel, encoder: Encoder) -> None:
+        """One model's part of the table."""
+        wide = table.shape[1]
+        layer = model.network.weights[0].transpose(1, 0, 2).reshape(-1, wide)
+        ranked, plain = len(self._ranked), len(self._ranked) + len(self._flags)
+        # Every flag and every bin gives -0.5 when off and 0.5 when on: off is in the base, on adds the weights.
+        table[0] = model.network.biases[0].reshape(wide) - 0.5 * layer[ranked:].sum(axis=0)
+        table[1 : self._steps_at] = layer[:plain]
+        for column in range(len(self._stepped)):
+            mine = layer[plain:][encoder.bin_of == column]
+            held = np.concatenate([np.zeros((1, wide)), np.cumsum(mine.astype(np.float64), axis=0)])
+            start = self._steps_at + column * self._step_rows
+            table[start : start + len(held)] = held
+            table[start + len(held) : start + self._step_rows] = held[-1]
+
     def _first_layer(self, rows: Matrix) -> Floats:
+        count = len(rows)
+        current, part = self._steps_of(rows)
+        # Each lower row beside its upper one, as they lie in memory.
+        lower = self._steps_at + np.arange(len(self._stepped)) * self._step_rows + current
+        steps = np.stack([lower, lower + 1], axis=2).reshape(count, -1)
+        parts = np.stack([1.0 - part, part], axis=2).reshape(count, -1)
+        # The flags that are set stand first; a model with fewer than another adds some of its own times nothing.
+        flags = rows[:, self._flags] >= 0.5
+        lit = int(flags.sum(axis=1).max(initial=0))
+        on = np.argsort(~flags, axis=1, kind="stable")[:, :lit]
+        fixed = np.broadcast_to(np.arange(self._flags_at), (count, self._flags_at))
+        places = np.concatenate([fixed, self._flags_at + on, steps], axis=1)
+        factors = np.concatenate(
+            [
+                np.ones((count, 1), dtype=np.float32),
+                self._ranks(rows),
+                np.take_along_axis(flags, on, axis=1),
+                parts,
+            ],
+            axis=1,
+            dtype=np.float32,
+        )
+        places += self._table_rows * self._which[:, None]
+        starts = places.shape[1] * np.arange(count + 1)
+        chosen = csr_array((factors.ravel(), places.ravel(), starts), shape=(count, len(self._table)))
+        return np.asarray((chosen @ self._table).reshape(count, self._members, self._hidden))
+
+    def _steps_of(self, rows: Matrix) -> tuple[npt.NDArray[np.int64], Floats]:
+        """[model, column] the bin that each value lies in, and how far it is through it."""
         values = rows[:, self._stepped]
-        passed = np.minimum((values[:, :, None] >= self._lower).sum(axis=2), self._bins)
+        passed = np.minimum((values[:, :, None] >= self._lower).sum(axis=2, dtype=np.uint8), self._bins)
         current = np.maximum(passed - 1, 0)
         models, columns = self._which[:, None], np.arange(len(self._stepped))[None, :]
         into = (values - self._lower[models, columns, current]) / self._width[models, columns, current]
-        part = np.where(passed > 0, np.clip(into, 0.0, 1.0), 0.0).astype(np.float32)
-        chosen = (models * len(self._stepped) + columns) * self._steps.shape[2] + current
-        flat = self._steps.reshape(-1, self._steps.shape[-1])
-        # Into arrays that are kept: fresh ones of this size cost more than all the arithmetic.
-        below = np.take(flat, chosen, axis=0, out=self._below, mode="clip")
-        above = np.take(flat, chosen + 1, axis=0, out=self._above, mode="clip")
-        state: Floats = self._base + np.matmul(self._ranks(rows)[:, None, :], self._rank_weights)[:, 0, :]
-        state += (np.matmul((1.0 - part)[:, None, :], below) + np.matmul(part[:, None, :], above))[:, 0, :]
-        on = np.argsort(rows[:, self._flags] < 0.5, axis=1, kind="stable")
-        lit = int((rows[:, self._flags] >= 0.5).sum(axis=1).max())
-        for place in range(lit):
-            flag = on[:, place]
-            active = (rows[self._which, self._flags[flag]] >= 0.5).astype(np.float32)
-            state += active[:, None] * self._flag_weights[self._which, flag]
-        return np.asarray(state.reshape(len(rows), self._members, self._hidden))
+        return current, np.where(passed > 0, np.clip(into, 0.0, 1.0), 0.0).astype(np.float32)
 
     def _ranks(self, rows: Matrix) -> Floats:
         values = rows[:, self._ranked]
         last = self._knots.shape[2] - 1
-        right = np.clip((values[:, :, None] >= self._knots).sum(axis=2), 1, last)
+        right = np.clip((values[:, :, None] >= self._knots).sum(axis=2, dtype=np.uint8), 1, last)
         models, columns = self._which[:, None], np.arange(len(self._ranked))[None, :]
         low, high = self._knots[models, columns, right - 1], self._knots[models, columns, right]
         base, top = self._heights[models, columns, right - 1], self._heights[models, columns, right]
