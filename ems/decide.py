@@ -17,7 +17,7 @@ from ems.guard import Facts, guard
 from ems.ladder import Answer, Ladder, build_ladder, climb_down
 from ems.ledger import UNACKNOWLEDGED_S, not_made_at, settles_at
 from ems.panel import compile_panel
-from ems.problem import Mask, Problem, Vector
+from ems.problem import Mask, Outlook, Problem, Vector
 from ems.raising import raise_what_fits
 from ems.reasons import Outcome, rise_interval_s
 from ems.shares import paces
@@ -61,6 +61,7 @@ def decide(
     decision_id: DecisionId,
     from_rung: Rung = Rung.STRATEGY,
     from_rung_why: str = "",
+    outlook: Outlook | None = None,
 ) -> Decision:
     """Decide on every EVSE of the site. Pure: the same snapshot and instant give the same decision.
 
@@ -79,6 +80,7 @@ def decide(
         decision_id: its name.
         from_rung: where on the ladder to begin: lower when the solver has just failed.
         from_rung_why: why it does not begin at the top.
+        outlook: what the newest plan over the coming hours says of now, for the strategies that look ahead.
     """
     situation = Situation.of(plan.layout, snapshot, now)
     admission, trouble = _admit(situation, plan)
@@ -88,7 +90,7 @@ def decide(
     if trouble:
         from_rung, from_rung_why = Rung.FALLBACK, trouble
     pace = paces(admission.pace, plan.layout.panel.evses) if admission.pace else None
-    answer, wished_a = _share(situation, plan, _Turns(admitted, first, pace), from_rung, from_rung_why)
+    answer, wished_a = _share(situation, plan, _Turns(admitted, first, pace, outlook), from_rung, from_rung_why)
     wished_a = _keep_ready(situation, wished_a)
     limit_a = _send_now(situation, wished_a, first)
     limits, lowered = guard(plan.wiring, situation.of_evse(limit_a), _facts(situation))
@@ -142,11 +144,14 @@ def _first_come(situation: Situation, admission: Admission) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Turns:
-    """The scheduler's word per column: who may charge, in which order, and how fast it must (None: all alike)."""
+    """The scheduler's word per column: who may charge, in which order, and how fast it must (None: all alike); and the
+    plan's.
+    """
 
     admitted: Mask
     first: tuple[int, ...]
     pace: Vector | None
+    outlook: Outlook | None
 
 
 def _share(situation: Situation, plan: Plan, turns: _Turns, from_rung: Rung, why: str) -> tuple[Answer, Vector]:
@@ -167,6 +172,7 @@ def _share(situation: Situation, plan: Plan, turns: _Turns, from_rung: Rung, why
         alpha=np.maximum(1.0, _alpha(situation)),
         on=on,
         order=turns.first,
+        outlook=turns.outlook,
         pace=turns.pace,
     )
     answer = climb_down(plan.ladder, problem, from_rung, why)

@@ -41,7 +41,9 @@ class Ladder:
 
 @dataclass(frozen=True)
 class Answer:
-    """Which rung answered, with what, and why not a higher one (empty: none was above). `fell`: one above failed."""
+    """Which rung answered, with what, and why not a higher one, or what its answer lacks (empty: nothing). `fell`: one
+    above failed.
+    """
 
     allocation: Allocation
     rung: Rung
@@ -70,7 +72,7 @@ def climb_down(ladder: Ladder, problem: Problem, from_rung: Rung, why: str) -> A
             continue
         answer = _ask(strategy, problem)
         if isinstance(answer, Allocation):
-            return Answer(answer, rung, "; ".join(reasons), fell)
+            return Answer(answer, rung, "; ".join([*reasons, answer.note] if answer.note else reasons), fell)
         reasons.append(f"{strategy.name}: {answer.why}")
         fell = True
     return Answer(_fall_back(ladder, problem), Rung.FALLBACK, "; ".join(reasons), fell=True)

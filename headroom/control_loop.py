@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -20,6 +20,7 @@ from ems.decide import compile_plan, recheck
 from ems.ledger import counted_a
 from headroom.decider import Decider, Question
 from headroom.feed import Feed
+from headroom.lookahead import NoPlans, Plans
 from headroom.notices import alarm_notices, decision_notice, evse_notice, feeder_notice
 from headroom.phase_probe import PhaseProbe
 from headroom.resending import Resends, WriteBudgets, passed
@@ -47,6 +48,7 @@ class Surroundings:
     send: Callable[[Command], None]
     feed: Feed
     new_id: Callable[[], str]
+    plans: Plans = field(default_factory=NoPlans)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,7 @@ class SiteController:
         await self._around.decider.switch(site)
         self.site = self.picture.site = self.picture.live.site = site
         self._plan = compile_plan(site)
+        self._around.plans.look()
 
     def snapshot(self, now: datetime) -> SiteSnapshot:
         """All that a decision would look at now."""
@@ -161,6 +164,7 @@ class SiteController:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_deciding())
             group.create_task(self._keep_raising())
+            group.create_task(self._around.plans.run())
 
     async def _keep_deciding(self) -> None:
         while not self._ended:
@@ -211,7 +215,8 @@ class SiteController:
             self.statistics.triggered_by_start(decision_id, min(starts))
         snapshot, events = self.wiring.tested(self.picture.snapshot(now)), self._events
         begun_s = around.mono()
-        decision = await around.decider.decide(Question(snapshot, trigger, decision_id))
+        question = Question(snapshot, trigger, decision_id, around.plans.outlook(now))
+        decision = await around.decider.decide(question)
         if self._ended:
             return
         decision = self.wiring.marked(decision)
@@ -374,6 +379,7 @@ class SiteController:
         self._ended = True
         self._wake.set()
         self._rise.set()
+        self._around.plans.stop()
         self._lower_to_fall_backs()
         self._around.store.put(*self.picture.live.checkpoint(self._around.clock.now()))
 

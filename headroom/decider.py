@@ -24,6 +24,7 @@ from domain.setpoint import Decision, Rung
 from domain.site import Site
 from domain.snapshot import EvseView, FeederView, SiteSnapshot, TemporaryLimit
 from ems.decide import Plan, compile_plan, decide
+from ems.problem import Outlook
 
 log = structlog.get_logger()
 
@@ -34,11 +35,12 @@ _START_PAUSE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is to be decided, and why now."""
+    """What is to be decided, and why now. `outlook`: the newest plan's word, for strategies that look ahead."""
 
     snapshot: SiteSnapshot
     trigger: str
     decision: DecisionId
+    outlook: Outlook | None = None
 
 
 class Decider(Protocol):
@@ -189,6 +191,7 @@ def _ask(question: Question, plan: Plan, rung: Rung, why: str = "") -> Decision:
         decision_id=question.decision,
         from_rung=rung,
         from_rung_why=why,
+        outlook=question.outlook,
     )
 
 
@@ -201,6 +204,7 @@ _Packed = tuple[
     tuple[TemporaryLimit, ...],
     str,
     DecisionId,
+    Outlook | None,
 ]
 
 
@@ -214,6 +218,7 @@ def _pack(question: Question) -> _Packed:
         snapshot.limits,
         question.trigger,
         question.decision,
+        question.outlook,
     )
 
 
@@ -222,9 +227,14 @@ _child: tuple[Site, Plan] | None = None
 
 def _begin(site: Site) -> None:
     global _child  # noqa: PLW0603 - the one state of the child process
+    begin_child()
+    _child = (site, compile_plan(site))
+
+
+def begin_child() -> None:
+    """In a child process: Ctrl-C is the parent's to handle, and the child does not outlive it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, args=(os._exit,), daemon=True).start()
-    _child = (site, compile_plan(site))
 
 
 def _leave_with_parent(leave: Callable[[int], object]) -> None:
@@ -239,6 +249,6 @@ def _answer(packed: _Packed) -> Decision:
     if _child is None:
         raise RuntimeError("the solver's process was not initialised")
     site, plan = _child
-    at, evses, feeders, rotation, limits, trigger, decision = packed
+    at, evses, feeders, rotation, limits, trigger, decision, outlook = packed
     snapshot = SiteSnapshot(site=site, at=at, evses=evses, feeders=feeders, rotation=rotation, limits=limits)
-    return _ask(Question(snapshot, trigger, decision), plan, Rung.STRATEGY)
+    return _ask(Question(snapshot, trigger, decision, outlook), plan, Rung.STRATEGY)

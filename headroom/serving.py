@@ -27,6 +27,7 @@ from headroom.forecast_keeper import KeeperOptions
 from headroom.notifications.settings import NotifySettings
 from headroom.notifications.wiring import notifiers
 from headroom.outer_parts import outer_parts
+from headroom.planner import ProcessPlanner
 from headroom.service import Service
 from headroom.settings import Settings
 from headroom.spooling import open_spool
@@ -78,9 +79,11 @@ async def run_service(
     gates, server_tls = open_gates(sites, listening.tls, clock.now)
     store = await AsyncStore.open(database)
     spool = open_spool(sites, database, settings.spool)
-    deciders = {site.id: ProcessDecider(site) for site in sites}
+    deciders, planner = {site.id: ProcessDecider(site) for site in sites}, ProcessPlanner()
     try:
-        outside = Outside(clock, LoopNetwork(), store, monotonic_s, _new_id, gates, spool, keeps_messages=True)
+        outside = Outside(
+            clock, LoopNetwork(), store, monotonic_s, _new_id, gates, spool, keeps_messages=True, planner=planner
+        )
         service = await build(sites, deciders, outside)
         for decider in deciders.values():
             await _started(decider)
@@ -91,6 +94,7 @@ async def run_service(
     finally:
         for decider in deciders.values():
             decider.close()
+        planner.close()
         await _closed(store)
         if spool is not None:
             spool.close()
