@@ -2,7 +2,9 @@
 
 An EVSE that charges steadily with room on its path is asked for a few amperes less, then given them back, several
 times; the decisions do it like any other limit. Nothing is ever raised above what a decision gives anyway, and nothing
-is tried near a limit, beside stale meters, or while the CSMS or the car holds the current.
+is tried near a limit, beside stale meters, or while the CSMS or the car holds the current. Nor where the newest
+decision names a panel of its path as what binds: others would take what the EVSE gives up, and the meter would show
+nothing. Nor at a charger whose memory bears few writes.
 """
 
 from collections.abc import Callable
@@ -11,11 +13,12 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from domain.ids import EvseId
+from domain.ids import EvseId, FeederId
 from domain.setpoint import Alarm, AlarmKind, Decision
 from domain.site import Evse, Feeder, PhaseAmps, Site
-from domain.snapshot import EvseView, LoadSource, SiteSnapshot
+from domain.snapshot import EvseView, LoadSource, SiteSnapshot, TemporaryLimit
 from ems.phase_mapping import STEP_A, PhaseMapping, Plateau, Verdict, has_room, is_done, judge, means, metered_feeder
+from ems.situation import FEW_WRITES
 
 log = structlog.get_logger()
 
@@ -62,6 +65,7 @@ class PhaseProbe:
         self._tell = tell
         self._attempt: _Attempt | None = None
         self._next_at: dict[EvseId, datetime] = {}
+        self._binding: frozenset[FeederId] = frozenset()
         self.found: dict[EvseId, PhaseMapping] = {}
         """The newest verdict per EVSE."""
 
@@ -76,7 +80,8 @@ class PhaseProbe:
         return self.limited(snapshot)
 
     def marked(self, decision: Decision) -> Decision:
-        """The decision with the alarms about wrong wiring."""
+        """The decision with the alarms about wrong wiring; the panels that it names as full are noted."""
+        self._binding = frozenset(p.reason.feeder for p in decision.setpoints if p.reason.feeder is not None)
         alarms = self.alarms()
         return replace(decision, alarms=(*decision.alarms, *alarms)) if alarms else decision
 
@@ -127,17 +132,23 @@ class PhaseProbe:
         charges = view.linked and view.session is not None and view.session.wants_current
         drawn_a = entry.measured_a or 0.0
         high_enough = entry.limit_a >= evse.min_a + STEP_A / 2.0
+        budget = view.quirks.write_budget_per_day
+        if budget is not None and budget <= FEW_WRITES:
+            return False
         return charges and entry.settled and entry.trusted and high_enough and drawn_a >= entry.limit_a - _FOLLOWED_A
 
     def _has_room(self, evse: Evse, snapshot: SiteSnapshot) -> bool:
-        """Every metered feeder of its path is measured, and far from its limit."""
+        """No feeder of its path binds anybody; every metered one is measured, and far from what it may carry now."""
         for feeder in self._site.path(evse.feeder):
+            if feeder.id in self._binding:
+                return False
             if feeder.meter is None:
                 continue
             view = snapshot.feeders[feeder.id]
             if view.source is not LoadSource.MEASURED or view.metered_a is None:
                 return False
-            if not has_room(view.metered_a, feeder.usable_a):
+            lower = (one.limit_a for one in snapshot.limits if one.feeder == feeder.id and _is_on(one, snapshot.at))
+            if not has_room(view.metered_a, min([feeder.usable_a, *lower])):
                 return False
         return True
 
@@ -171,6 +182,10 @@ class PhaseProbe:
             self.found[attempt.evse.id] = mapping
         self._attempt = None
         return mapping
+
+
+def _is_on(limit: TemporaryLimit, now: datetime) -> bool:
+    return limit.starts_at <= now and (limit.ends_at is None or now < limit.ends_at)
 
 
 def mapping_notice(mapping: PhaseMapping) -> dict[str, object]:
