@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median
 
@@ -54,6 +54,7 @@ class SitePicture:
         self._estimated_at = now
         self._silent_since: dict[ChargerId, datetime] = {charger.id: now for charger in self.site.chargers}
         self._versions: dict[ChargerId, str] = {}
+        self._holds_until: dict[EvseId, datetime] = {}
         self._decided_on: Mapping[FeederId, FeederView] = {}
         self._decided_a: dict[EvseId, float] = {}
         self._started: tuple[Record, ...] = ()
@@ -117,6 +118,10 @@ class SitePicture:
         entry, evse = self.entry(event.evse), self.site.evse(event.evse)
         triggers: tuple[str, ...] = ()
         match event:
+            case e.SetpointSent():
+                # The record of a charger may change before this limit's dead-man step comes.
+                until = event.at + timedelta(seconds=self.hold_s(evse.id))
+                self._holds_until[evse.id] = max(until, self._holds_until.get(evse.id, until))
             case e.SetpointAccepted():
                 entry = ledger.acknowledged(entry, event.limit_a, event.at)
                 triggers = ("limit acknowledged",)
@@ -200,11 +205,12 @@ class SitePicture:
         records, self._started = self._started, ()
         for charger, since in self._silent_since.items():
             for evse in self.site.charger(charger).evses:
+                until = self._holds_until.get(evse.id, since)
                 entry = ledger.silent(
                     self.entry(evse.id),
                     evse,
                     since,
-                    self.hold_s(evse.id),
+                    max(self.hold_s(evse.id), (until - since).total_seconds()),
                     now,
                     accept_unproven=self.site.accept_unproven_failsafe,
                 )

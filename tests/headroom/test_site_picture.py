@@ -3,10 +3,10 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from domain.events import ChargerConnected, SetpointAccepted, SetpointRefused
+from domain.events import ChargerConnected, ChargerDisconnected, SetpointAccepted, SetpointRefused, SetpointSent
 from domain.ids import DecisionId
 from domain.site import Site
-from ems.ledger import counted_a
+from ems.ledger import CLOCK_ERROR_S, counted_a
 from forecasting.persistence import Persistence
 from headroom.site_picture import SitePicture
 from inventory.live import LiveState
@@ -51,3 +51,21 @@ def test_a_limit_below_the_fall_back_that_is_not_renewed_may_have_stepped_up_to_
     picture = settled_picture(0.0, replace(SITE, chargers=(replace(first, evses=(evse,)), *others)))
     picture.apply(SetpointRefused(EVSE.id, later, 0.0, DECISION, "the charger did not answer"), later)
     assert counted_a(picture.entry(EVSE.id), evse, later) == 6.0
+
+
+def test_a_long_dead_man_that_was_sent_counts_although_the_memory_is_said_to_bear_more_since() -> None:
+    lost = NOW + timedelta(hours=1)
+    picture = settled_picture(16.0)
+    picture.live.edit_quirks(EVSE.charger, {"write_budget_per_day": 12})
+    picture.apply(SetpointSent(EVSE.id, NOW, 16.0, DECISION, 0.0), NOW)
+    picture.live.edit_quirks(EVSE.charger, {})
+    picture.apply(ChargerDisconnected(EVSE.charger, lost, "gone"), lost)
+    holds_s = 3 * 86400 / 6
+
+    def counted(seconds: float) -> float:
+        at = NOW + timedelta(seconds=seconds)
+        picture.pass_time(at)
+        return counted_a(picture.entry(EVSE.id), EVSE, at)
+
+    assert counted(holds_s + CLOCK_ERROR_S) == 16.0
+    assert counted(holds_s + CLOCK_ERROR_S + EVSE.response_s) == EVSE.failsafe_a
