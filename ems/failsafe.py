@@ -89,9 +89,10 @@ def prove(
     """The proof for a site.
 
     `base_max_a`: upper quantile of each feeder's non-EV through-load (children included, its own amperes), of its
-    maximum over any window of `hold_s`. A metered feeder that it leaves out counts at its design load
-    `base_load_max_a`, and fails with neither; a Dedicated feeder carries what its children carry. `resumes_from_zero`:
-    EVSEs known to start again after 0 A; they are named first where fall-backs must be 0.
+    maximum over the longest dead-man in force below it (hours, where a charger's memory wears) + response time. A
+    metered feeder that it leaves out counts at its design load `base_load_max_a`, the most that it ever carries, which
+    covers every dead-man; it fails with neither. A Dedicated feeder carries what its children carry.
+    `resumes_from_zero`: EVSEs known to start again after 0 A; they are named first where fall-backs must be 0.
     """
     panel = compile_panel(site)
     unproven = tuple(evse.id for evse in site.evses if not evse.failsafe_proven)
@@ -109,12 +110,6 @@ def prove(
     )
 
 
-def hold_s(site: Site, feeder: FeederId) -> float:
-    """How long limits below a feeder may stay as they were: dead-man time + slowest response; 0 without EVSEs."""
-    below = site.evses_below(feeder)
-    return site.control.deadman_s + max(evse.response_s for evse in below) if below else 0.0
-
-
 def render(proof: Proof) -> str:
     """The proof in plain words, one line a phase, and what to do where it does not hold."""
     text = [str(line) for line in proof.lines]
@@ -127,7 +122,7 @@ def render(proof: Proof) -> str:
     text.append("the fail-safe proof does not hold")
     for line in proof.base_too_high:
         if line.base_a is None:
-            text.append(f"{line.feeder}: give base_load_max_a, or let its meter gather history")
+            text.append(f"{line.feeder}: give base_load_max_a, the most it ever carries beside EVs")
         else:
             text.append(f"{line.feeder} phase {line.phase}: the base load alone is above {line.usable_a:.1f} A")
     if proof.must_be_zero:

@@ -180,7 +180,8 @@ class FeederModel(Strict):
     ac_limit_a: RatingAmps | None = Field(default=None, description="Cap on the AC EVSEs below this feeder.")
     dc_limit_a: RatingAmps | None = Field(default=None, description="Cap on the DC EVSEs below this feeder.")
     base_load_max_a: BaseLoadModel | None = Field(
-        default=None, description="Design load per phase, which `headroom check` uses where there is no history."
+        default=None,
+        description="Design load per phase: the most it ever carries; the fail-safe proof stands on it.",
     )
 
 
