@@ -213,13 +213,16 @@ Evidence = Literal["schedule", "meter"]
 
 @dataclass(frozen=True, slots=True)
 class SetpointConfirmed:
-    """A limit is seen to hold. A schedule that says so is evidence; only a meter settles it."""
+    """A limit is seen to hold. A schedule that says so is evidence; only a meter settles it. `shown_a` is what the
+    schedule allows: less than the limit where somebody else limits the EVSE too.
+    """
 
     evse: EvseId
     at: datetime
     limit_a: float
     decision: DecisionId | None
     by: Evidence
+    shown_a: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

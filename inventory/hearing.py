@@ -169,7 +169,8 @@ class Hearing:
     def _confirmed(self, event: e.SetpointConfirmed, _now: datetime) -> list[Record] | None:
         if event.by == "meter":
             return self._step(event, "confirmed", confirmed_a=event.limit_a, confirmed_at=event.at)
-        return self._step(event, None, schedule_a=event.limit_a, schedule_at=event.at)
+        shown_a = event.limit_a if event.shown_a is None else event.shown_a
+        return self._step(event, None, schedule_a=shown_a, schedule_at=event.at)
 
     def _ignored(self, event: e.SetpointIgnored, _now: datetime) -> list[Record] | None:
         changes: dict[str, Any] = {"ignored_a": event.limit_a, "ignored_at": event.at}

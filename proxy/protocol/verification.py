@@ -2,9 +2,9 @@
 
 After each acknowledged set-point the charger is asked (GetCompositeSchedule, not urgent, one question per EVSE at a
 time). What its answers are worth is learnt: a charger that rejects the question, answers without a schedule, or shows
-the same limit whatever it was told, is asked no more. Only one whose schedules were seen to follow two different limits
-counts as honest, and only of an honest one does a schedule that allows more mean that a limit is not held; then it is
-asked again first, because some take up to half a minute to apply a profile [libocpp #811].
+the same limit whatever it was told, is asked no more. Only one whose schedules were seen to follow two limits that no
+one schedule fits counts as honest, and only of an honest one does a schedule that allows more mean that a limit is not
+held; then it is asked again first, because some take up to half a minute to apply a profile [libocpp #811].
 """
 
 from collections.abc import Callable
@@ -144,7 +144,7 @@ class Verification:
         if abs(shown_a - told.limit_a) <= SAME_A:
             self._fitting.add(told.limit_a)
             self._missed.clear()
-            if len(self._fitting) >= STRIKES:
+            if max(self._fitting) - min(self._fitting) > 2 * SAME_A:
                 self.verdict = "honest"
         elif shown_a > told.limit_a:
             if not question.again:
@@ -157,7 +157,7 @@ class Verification:
             return [SetpointIgnored(told.evse, at, told.limit_a, told.decision, shown_a, "schedule")]
         # Less than it was told is what a limit of the CSMS makes of it: the limit holds.
         self._shown[told.evse] = shown_a
-        return [SetpointConfirmed(told.evse, at, told.limit_a, told.decision, "schedule")]
+        return [SetpointConfirmed(told.evse, at, told.limit_a, told.decision, "schedule", shown_a)]
 
     def _miss(self, shown_a: float) -> None:
         self._missed.append(shown_a)

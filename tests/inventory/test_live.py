@@ -403,6 +403,8 @@ def test_the_four_lives_of_a_set_point() -> None:
     assert (live.setpoint(E1).refused_a, live.setpoint(E1).refused_why) == (12.0, "Rejected")
     told(live, e.SetpointConfirmed(E1, after(51), 9.0, made.id, "schedule"))
     assert (live.setpoint(E1).schedule_a, live.setpoint(E1).confirmed_at) == (9.0, after(40)), "evidence, no proof"
+    told(live, e.SetpointConfirmed(E1, after(52), 9.0, made.id, "schedule", 7.0))
+    assert live.setpoint(E1).schedule_a == 7.0, "somebody else limits it further"
     ignored = e.SetpointIgnored(E1, after(60), 9.0, made.id, 31.5, "meter")
     assert SetpointEvent(E1, after(60), "ignored", 9.0, made.id, "drew 31.5 A") in told(live, ignored)
     assert live.view(E1, after(60)).quirks.obeys is False

@@ -61,7 +61,7 @@ def test_it_asks_after_each_new_limit_without_haste_and_by_the_book(version: str
     assert call.slot == "schedule:2", "one question per EVSE waits at a time"
     _validate_payload(Call("x", call.action, call.payload), version.removeprefix("ocpp"))
     assert one.on_outcome(outcome(call, reply(10.0, version=version))) == [
-        SetpointConfirmed(EvseId("E2"), NOW + timedelta(seconds=1), 10.0, DecisionId("d"), "schedule")
+        SetpointConfirmed(EvseId("E2"), NOW + timedelta(seconds=1), 10.0, DecisionId("d"), "schedule", 10.0)
     ]
     assert one.accepted(told(10.0, evse=2)) == [], "a renewal of what was shown"
     assert len(one.accepted(told(12.0, evse=2))) == 1
@@ -75,9 +75,18 @@ def test_two_limits_that_it_follows_make_it_honest_and_one_repeated_does_not() -
     assert one.verdict == "honest"
 
 
+def test_a_schedule_that_stays_where_it_is_makes_nobody_honest() -> None:
+    one = verification()
+    for limit_a in (10.0, 10.4, 9.6):
+        ask(one, limit_a, 10.0)
+    assert one.verdict is None
+    assert ask(one, 6.0, 10.0) == []
+
+
 def test_less_than_it_was_told_is_a_limit_of_the_csms_and_holds() -> None:
     (event,) = ask(honest(), 16.0, 8.0)
     assert isinstance(event, SetpointConfirmed)
+    assert (event.limit_a, event.shown_a) == (16.0, 8.0)
 
 
 def test_an_honest_charger_that_shows_more_is_asked_again_and_then_believed() -> None:
