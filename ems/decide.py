@@ -279,6 +279,7 @@ def _facts(situation: Situation) -> Facts:
         held_a={evse: held[evse] for evse, is_held in zip(held, situation.held.tolist(), strict=True) if is_held},
         counted_a=situation.of_evse(situation.counted_a),
         in_force_a=situation.of_evse(situation.in_force_a),
+        surge_a=situation.of_evse(situation.surge_a),
     )
 
 

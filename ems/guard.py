@@ -2,8 +2,9 @@
 
 Two sums must hold on every line (a phase of a feeder, or of a group with a cap there):
 - *hold*: with every set-point obeyed, what cannot be commanded at what it may draw, and the likely base load;
-- *rise*: with every EVSE at what it may draw now or at its set-point, the larger, and the highest base load; where it
-  does not hold, set-points that rise on that line fall back towards what is in force, and nothing else changes.
+- *rise*: with every EVSE at what it may draw now or at its set-point, the larger (at full rating where it starts and is
+  known to surge), and the highest base load; where it does not hold, set-points that rise on that line fall back towards
+  what is in force, and nothing else changes.
 """
 
 import math
@@ -26,7 +27,7 @@ class Facts:
     `limit_a`: what a feeder may carry per phase now (usable, or a lower temporary limit). `hold_base_a`, `rise_base_a`:
     non-EV load through each feeder, for the two sums. `held_a`: EVSEs that cannot be commanded, at what they may draw;
     their set-points are left alone. `counted_a`: every EVSE at what it may draw now (the ledger's word).
-    `in_force_a`: every EVSE's newest limit.
+    `in_force_a`: every EVSE's newest limit. `surge_a`: what those at 0 A may draw at first, given any current at all.
     """
 
     limit_a: Mapping[FeederId, float]
@@ -35,6 +36,7 @@ class Facts:
     held_a: Mapping[EvseId, float]
     counted_a: Mapping[EvseId, float]
     in_force_a: Mapping[EvseId, float]
+    surge_a: Mapping[EvseId, float] = field(default_factory=dict)
 
 
 def guard(
@@ -52,7 +54,8 @@ def guard(
         evse: limit_a if evse in facts.held_a else rounded_down(limit_a, evses[evse].min_a)
         for evse, limit_a in proposed_a.items()
     }
-    work = _Work(limits, {evse: lowest_a(evses[evse]) for evse in limits}, wiring.site.electrical.model == "phasor")
+    lowest = {evse: lowest_a(evses[evse]) for evse in limits}
+    work = _Work(limits, lowest, wiring.site.electrical.model == "phasor", facts.surge_a)
     lines = tuple(chain.from_iterable(wiring.lines))
     for line in lines:
         free = [e for e in line.alone_a if e not in facts.held_a and limits[e] > 0.0]
@@ -61,7 +64,7 @@ def guard(
         free = [e for e in line.alone_a if e not in facts.held_a]
         in_force = {e: rounded_down(facts.in_force_a[e], evses[e].min_a) for e in free}
         rising = {e: a for e, a in in_force.items() if limits[e] > a}
-        work.lower(line, rising, facts.counted_a, _room_a(wiring.site, line, facts, facts.rise_base_a))
+        work.lower(line, rising, facts.counted_a, _room_a(wiring.site, line, facts, facts.rise_base_a), surging=True)
     return limits, frozenset(work.lowered)
 
 
@@ -94,15 +97,25 @@ class _Work:
     limits: dict[EvseId, float]
     lowest: Mapping[EvseId, float]
     phasor: bool
+    surge_a: Mapping[EvseId, float]
     lowered: set[EvseId] = field(default_factory=set)
 
     def lower(
-        self, line: LoadedLine, off_a: Mapping[EvseId, float], counted_a: Mapping[EvseId, float], room_a: float
+        self,
+        line: LoadedLine,
+        off_a: Mapping[EvseId, float],
+        counted_a: Mapping[EvseId, float],
+        room_a: float,
+        *,
+        surging: bool = False,
     ) -> None:
         """Until the line holds: all of `off_a` alike towards their lowest, then, the last first, to `off_a` itself."""
 
         def holds(limits: Mapping[EvseId, float]) -> bool:
             draw_a = {e: max(counted_a.get(e, 0.0), limits.get(e, 0.0)) for e in line.alone_a}
+            if surging:
+                starting = (e for e in off_a if limits[e] > 0.0)
+                draw_a |= {e: max(draw_a[e], self.surge_a.get(e, 0.0)) for e in starting}
             return line.current_a(draw_a, phasor=self.phasor) <= room_a + _SLACK_A
 
         if not off_a or holds(self.limits):

@@ -10,9 +10,9 @@ from site_strategies import T0, make_evse, make_feeder, make_site, seconds, sett
 from domain.ledger import LedgerEntry
 from domain.quirks import UNKNOWN, Quirks
 from domain.setpoint import AlarmKind
-from domain.site import SchedulerSettings
+from domain.site import PHASES, SchedulerSettings
 from ems import ledger
-from ems.decide import compile_plan, decide
+from ems.decide import compile_plan, decide, recheck
 
 
 def ask(snap):
@@ -46,6 +46,18 @@ def test_one_that_surges_starts_only_where_its_full_rating_fits(rating_a, starts
     assert (limits(ask(snapshot(site, {"E1": busy, "E2": surges})))["E2"] > 0.0) is starts
     plain = replace(surges, quirks=UNKNOWN)
     assert limits(ask(snapshot(site, {"E1": busy, "E2": plain})))["E2"] > 0.0
+
+
+@pytest.mark.parametrize(("base_a", "starts"), [(15.9, True), (16.1, False)])
+def test_the_guard_too_lets_one_that_surges_start_only_where_its_full_rating_fits(base_a, starts):
+    """As when the building's load has risen since the start was decided."""
+    site = two(48.0)
+    surges = view("E2", 0.0, quirks=Quirks(after_zero="full_current"))
+    snap = snapshot(site, {"E1": view("E1", 0.0), "E2": surges}, base={"main": dict.fromkeys(PHASES, base_a)})
+    allowed_a = recheck({"E1": 0.0, "E2": 8.0}, snap, compile_plan(site), T0)
+    assert allowed_a == {"E1": 0.0, "E2": 8.0 if starts else 0.0}
+    plain = replace(snap, evses=snap.evses | {"E2": replace(surges, quirks=UNKNOWN)})
+    assert recheck({"E1": 0.0, "E2": 8.0}, plain, compile_plan(site), T0)["E2"] == 8.0
 
 
 def test_one_that_stays_paused_is_told_to_a_person():
