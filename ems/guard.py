@@ -3,8 +3,8 @@
 Two sums must hold on every line (a phase of a feeder, or of a group with a cap there):
 - *hold*: with every set-point obeyed, what cannot be commanded at what it may draw, and the likely base load;
 - *rise*: with every EVSE at what it may draw now or at its set-point, the larger (at full rating where it starts and is
-  known to surge), and the highest base load; where it does not hold, set-points that rise on that line fall back towards
-  what is in force, and nothing else changes.
+  known to surge), and the highest base load; where it does not hold, set-points that rise on that line fall back
+  towards what is in force, and nothing else changes.
 """
 
 import math
