@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from forecasting.narx import TREES_PART, HorizonModel
-from forecasting.network import Encoder, Floats
+from forecasting.network import Encoder, Floats, between
 from forecasting.series import Matrix, Vector
 from forecasting.trees import TreesOfMany
 
@@ -149,7 +149,7 @@ class Fleet:
         factors = np.concatenate(
             [
                 np.ones((count, 1), dtype=np.float32),
-                self._ranks(rows),
+                between(rows[:, self._ranked], self._knots, self._heights),
                 np.take_along_axis(flags, on, axis=1),
                 parts,
             ],
@@ -169,13 +169,3 @@ class Fleet:
         models, columns = self._which[:, None], np.arange(len(self._stepped))[None, :]
         into = (values - self._lower[models, columns, current]) / self._width[models, columns, current]
         return current, np.where(passed > 0, np.clip(into, 0.0, 1.0), 0.0).astype(np.float32)
-
-    def _ranks(self, rows: Matrix) -> Floats:
-        values = rows[:, self._ranked]
-        last = self._knots.shape[2] - 1
-        right = np.clip((values[:, :, None] >= self._knots).sum(axis=2, dtype=np.uint8), 1, last)
-        models, columns = self._which[:, None], np.arange(len(self._ranked))[None, :]
-        low, high = self._knots[models, columns, right - 1], self._knots[models, columns, right]
-        base, top = self._heights[models, columns, right - 1], self._heights[models, columns, right]
-        into = np.clip((values - low) / (high - low), 0.0, 1.0)
-        return np.asarray(base + into * (top - base), dtype=np.float32)

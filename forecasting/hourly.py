@@ -19,7 +19,7 @@ from forecasting.adaptation import Contest, DriftDetector
 from forecasting.intervals import AdaptiveInterval, Band
 from forecasting.narx import Checked, HorizonModel
 from forecasting.newest import HISTORY_H, newest_rows, repaired_block
-from forecasting.series import DAY_H, WEEK_H, Vector
+from forecasting.series import DAY_H, WEEK_H, Matrix, Vector
 
 HOUR_S = 3600
 LEADS_H = (1, DAY_H)
@@ -103,6 +103,7 @@ class HourlyForecast:
         self._zone, self._quantile = zone, quantile
         self._leads = tuple(_Lead(hours) for hours in LEADS_H)
         self._means: deque[float] = deque(maxlen=HISTORY_H)
+        self._block: tuple[Matrix, Matrix] | None = None
         self._hour: int | None = None
         self._sum = self._count = 0.0
         self._largest = 0.0
@@ -237,6 +238,7 @@ class HourlyForecast:
         """The present hour had this mean and this largest value; NaN: not known."""
         assert self._hour is not None
         self._means.append(mean)
+        self._block = None
         if isfinite(mean):
             for lead in self._leads:
                 self._settle(lead, self._hour, mean, largest)
@@ -299,13 +301,15 @@ class HourlyForecast:
         same = [means[-1 - lag] for lag in range(-lead_h % DAY_H, min(len(means), WEEK_H), DAY_H)]
         same = [value for value in same if isfinite(value)]
         if len(same) >= 3:
-            found["usual"] = float(np.mean(same))
+            found["usual"] = sum(same) / len(same)
         return {name: value for name, value in found.items() if isfinite(value)}
 
     def _by_model(self, lead: _Lead, hour: int) -> tuple[Vector | None, float, float]:
         if lead.model is None or len(self._means) < HISTORY_H or not isfinite(self._means[-1]):
             return None, 0.0, 0.0
-        closed, opened = repaired_block([np.array(self._means)])
+        if self._block is None:
+            self._block = repaired_block([np.array(self._means)])
+        closed, opened = self._block
         wall = self._wall(hour)
         yearday = wall.timetuple().tm_yday
         rows = newest_rows(lead.model.names, closed, opened, lead.hours, wall.hour, wall.weekday(), yearday)

@@ -9,6 +9,7 @@ any span of T hours the share of misses is within about 1 / (rate T) of a, whate
 from bisect import bisect_left, insort
 from collections import deque
 from dataclasses import dataclass
+from math import floor
 
 import numpy as np
 
@@ -99,6 +100,6 @@ class AdaptiveInterval:
             outermost = max(seen[-1], 0.0) if upper else min(seen[0], 0.0)
             return outermost * (_BEYOND - 5.0 * level)
         place = (1.0 - level if upper else level) * (len(seen) + 1) - 1.0
-        below = int(min(max(np.floor(place), 0), len(seen) - 1))
+        below = min(max(floor(place), 0), len(seen) - 1)
         above = min(below + 1, len(seen) - 1)
         return seen[below] + (seen[above] - seen[below]) * min(max(place - below, 0.0), 1.0)

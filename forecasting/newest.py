@@ -1,10 +1,12 @@
 """The newest row of features for many series at once, equal to the last row of `forecasting.features.table`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from forecasting.series import DAY_H, Matrix, Repaired, Vector, repair
+from forecasting.series import DAY_H, Matrix, Repaired, Vector, Whole, repair
 
 HISTORY_H = 24 * 28
 """As many hours of history as any feature reaches back, and some."""
@@ -30,31 +32,49 @@ def newest_rows(
         weekday: 0 is Monday.
         yearday: 1 to 366.
     """
-    lags = [int(name.rsplit("-", 1)[1]) for name in names if name.startswith(("load-", "same-"))]
-    lagged = closed[:, -1 - np.array(lags)] if lags else np.empty((len(closed), 0))
+    columns = _columns(tuple(names))
+    rows = np.empty((len(closed), len(names)))
+    rows[:, columns.lagged] = closed[:, -1 - columns.lags]
     days = [DAY_H * back - horizon_h for back in range(1, 15) if DAY_H * back >= horizon_h]
     same = closed[:, -1 - np.array(days)]
-    held = {
-        "mean-same-7": same[:, :7].mean(axis=1),
-        "mean-same-14": same.mean(axis=1),
-        "min-same-14": same.min(axis=1),
-        "max-same-14": same.max(axis=1),
-    }
-    for name in names:
-        what, _, hours = name.partition("-")
-        if what in {"mean", "std", "max", "min"} and hours.isdigit():
-            held[name] = _running(what, opened[:, -int(hours) :])
-    calendar = _calendar(horizon_h, hour, weekday, yearday, season="sin-season" in names)
-    rows, place = np.empty((len(closed), len(names))), 0
-    for column, name in enumerate(names):
-        if name.startswith(("load-", "same-")):
-            rows[:, column] = lagged[:, place]
-            place += 1
-        elif name in held:
-            rows[:, column] = held[name]
-        else:
-            rows[:, column] = calendar[name]
+    for column, what, hours in columns.running:
+        values = same[:, :hours] if what.endswith("-same") else opened[:, -hours:]
+        rows[:, column] = _running(what.removesuffix("-same"), values)
+    rows[:, columns.calendar] = _calendar_row(columns.calendar_names, horizon_h, hour, weekday, yearday)
     return rows
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """What the names of a table's columns say: lags, statistics over so many hours (or days alike), the calendar."""
+
+    lagged: Whole
+    lags: Whole
+    running: tuple[tuple[int, str, int], ...]
+    calendar: Whole
+    calendar_names: tuple[str, ...]
+
+
+@lru_cache(maxsize=32)
+def _columns(names: tuple[str, ...]) -> _Columns:
+    lagged, lags, running, calendar = [], [], [], []
+    for column, name in enumerate(names):
+        what, _, rest = name.partition("-")
+        if what in {"load", "same"}:
+            lagged.append(column)
+            lags.append(int(name.rsplit("-", 1)[1]))
+        elif what in {"mean", "std", "max", "min"}:
+            alike, hours = rest.startswith("same-"), int(rest.removeprefix("same-"))
+            running.append((column, f"{what}-same" if alike else what, hours))
+        else:
+            calendar.append(column)
+    return _Columns(
+        np.array(lagged, dtype=np.int64),
+        np.array(lags, dtype=np.int64),
+        tuple(running),
+        np.array(calendar, dtype=np.int64),
+        tuple(names[column] for column in calendar),
+    )
 
 
 def _running(what: str, newest: Matrix) -> Vector:
@@ -67,6 +87,13 @@ def _running(what: str, newest: Matrix) -> Vector:
             return np.asarray(newest.max(axis=1))
         case _:
             return np.asarray(newest.min(axis=1))
+
+
+@lru_cache(maxsize=256)
+def _calendar_row(names: tuple[str, ...], horizon_h: int, hour: int, weekday: int, yearday: int) -> Vector:
+    """The same for every series of a building: kept."""
+    found = _calendar(horizon_h, hour, weekday, yearday, season="sin-season" in names)
+    return np.array([found[name] for name in names])
 
 
 def _calendar(horizon_h: int, hour: int, weekday: int, yearday: int, *, season: bool) -> dict[str, float]:

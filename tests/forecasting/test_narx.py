@@ -2,16 +2,19 @@
 
 import copy
 from dataclasses import replace
+from random import Random
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from loads import TINY, made, measured, needs_torch
 
 from forecasting.features import table, target
 from forecasting.fleet import Fleet
 from forecasting.linear import fit_ridge
 from forecasting.narx import THESIS_BLEND, HorizonModel, Share, TooShortError, fit, tuning_rows
-from forecasting.network import encoder_of
+from forecasting.network import between, encoder_of
 from forecasting.series import HourlySeries
 from forecasting.training import torch_prediction, train
 
@@ -49,6 +52,29 @@ def test_a_fleet_predicts_what_each_model_predicts(house: HourlySeries, trained:
     np.testing.assert_allclose(fleet.predict(wild), alone, atol=1e-5)
     with pytest.raises(ValueError, match="same features"):
         Fleet([])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=9, unique=True).map(sorted),
+    st.lists(st.floats(-2e6, 2e6), min_size=1, max_size=6),
+    st.randoms(use_true_random=False),
+)
+def test_interpolation_of_many_columns_is_numpys_of_each(
+    knots: list[float], values: list[float], random: Random
+) -> None:
+    assume(min(np.diff(knots)) > 1e-3)
+    heights = [random.uniform(-3, 3) for _ in knots]
+    columns = [values, [*reversed(values)]]
+    found = between(np.array(columns).T, np.array([knots, knots]), np.array([heights, heights[::-1]]))
+    for column, levels, at in zip(columns, (heights, heights[::-1]), found.T, strict=True):
+        np.testing.assert_allclose(at, np.interp(column, knots, levels), atol=1e-9)
+
+
+def test_a_row_is_encoded_alone_as_among_many(house: HourlySeries, trained: HorizonModel) -> None:
+    rows = trained.table(house).values[600:700]
+    alone = np.concatenate([trained.encode(rows[at : at + 1]) for at in range(len(rows))])
+    np.testing.assert_allclose(alone, trained.encode(rows), atol=1e-6)
 
 
 def test_a_forecast_does_not_know_later_hours(house: HourlySeries, trained: HorizonModel) -> None:
