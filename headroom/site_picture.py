@@ -17,6 +17,7 @@ from domain.site import Evse, Phase, PhaseAmps, Site
 from domain.snapshot import EvseView, FeederView, SiteSnapshot
 from ems import ledger
 from ems.base_load import EvseTrack
+from ems.capacity_gain import capacity_gain
 from forecasting.port import Forecaster
 from headroom.base_loads import BaseLoads
 from headroom.resending import hold_s
@@ -50,6 +51,7 @@ class SitePicture:
         self.site: Site = live.site
         self.live = live
         self.base = BaseLoads(self.site, live, forecaster)
+        self.capacity = capacity_gain(self.site)
         self._dirty = True
         self._estimated_at = now
         self._silent_since: dict[ChargerId, datetime] = {charger.id: now for charger in self.site.chargers}

@@ -8,9 +8,11 @@ from domain.session import Session
 from domain.setpoint import Decision, Setpoint
 from domain.site import Feeder, PhaseAmps, Site
 from domain.snapshot import EvseView, FeederView, SiteSnapshot, TemporaryLimit
+from ems.capacity_gain import CapacityGain
 from headroom.api.advice import ADVICE
 from headroom.api.models import (
     AlarmDocument,
+    CapacityDocument,
     ChargerDocument,
     DecisionDocument,
     DecisionSummaryDocument,
@@ -24,6 +26,7 @@ from headroom.api.models import (
     SetpointDocument,
     SiteDocument,
     SiteSummary,
+    WiringDocument,
 )
 from headroom.control_loop import SiteController
 from headroom.loading import counted_loads_a
@@ -51,6 +54,15 @@ def site_document(controller: SiteController, now: datetime) -> SiteDocument:
         **site_summary(site).model_dump(),
         accept_unproven_failsafe=site.accept_unproven_failsafe,
         feeders=[_feeder(feeder, snapshot, loads[feeder.id]) for feeder in site.feeders],
+        capacity=_capacity(controller.picture.capacity),
+    )
+
+
+def _capacity(gain: CapacityGain) -> CapacityDocument:
+    return CapacityDocument(
+        arithmetic_kw=round(gain.arithmetic_kw, 3),
+        phasor_kw=round(gain.phasor_kw, 3),
+        phasor_gain_frac=round(gain.gain_frac, 4),
     )
 
 
@@ -97,6 +109,7 @@ def evse_document(controller: SiteController, view: EvseView, now: datetime) -> 
     setpoint = controller.latest_setpoint(view.evse)
     reason = None if setpoint is None else setpoint.reason
     told = controller.picture.live.setpoint(view.evse)
+    wiring = controller.wiring.found.get(view.evse)
     return EvseDocument(
         id=evse.id,
         charger=evse.charger,
@@ -120,6 +133,7 @@ def evse_document(controller: SiteController, view: EvseView, now: datetime) -> 
         ignored_a=told.ignored_a,
         ignored_at=told.ignored_at,
         stays_paused_since=view.stays_paused_since,
+        wiring=None if wiring is None else WiringDocument.model_validate(wiring),
         reason=None if reason is None else reason.text,
         reason_kind=None if reason is None else reason.kind,
         next_turn_at=None if reason is None else reason.next_turn_at,

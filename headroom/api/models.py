@@ -6,6 +6,7 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from domain.site import Phase, Strategy
+from ems.phase_mapping import Verdict
 
 Item = TypeVar("Item")
 SchedulerKind = Literal["round_robin", "fcfs", "regular", "edf", "llf", "none"]
@@ -83,10 +84,19 @@ class SiteSummary(BaseModel):
     scheduler: str
 
 
+class CapacityDocument(BaseModel):
+    """The largest power of all EVSEs together beside the design load, by how currents are added."""
+
+    arithmetic_kw: float = Field(description="as magnitudes")
+    phasor_kw: float = Field(description="as phasors, as `electrical: {model: phasor}` does")
+    phasor_gain_frac: float
+
+
 class SiteDocument(SiteSummary):
     """A site with its panel tree."""
 
     feeders: list[FeederDocument]
+    capacity: CapacityDocument
     accept_unproven_failsafe: bool
 
 
@@ -130,6 +140,19 @@ class SessionWishes(BaseModel):
     priority: float | None = Field(None, ge=1, le=1.5, description="weight among cars; for staff only")
 
 
+class WiringDocument(BaseModel):
+    """What the wiring test found last, since the service started."""
+
+    model_config = ConfigDict(from_attributes=True)
+    at: datetime
+    feeder: str = Field(description="whose meter was read")
+    verdict: Verdict
+    found: list[Phase] | None = Field(description="phases that follow the EVSE; empty: none does; null: not told")
+    confidence: float
+    steps: int
+    text: str
+
+
 class EvseDocument(BaseModel):
     """One EVSE as it is now, and why."""
 
@@ -155,6 +178,7 @@ class EvseDocument(BaseModel):
     ignored_a: float | None = Field(description="the last limit that it accepted and did not hold")
     ignored_at: datetime | None
     stays_paused_since: datetime | None = Field(description="a wake-up after 0 A was in vain")
+    wiring: WiringDocument | None = Field(description="null: not tested yet; see `control: {phase_detection: true}`")
     reason: str | None
     reason_kind: str | None
     next_turn_at: datetime | None

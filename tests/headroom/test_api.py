@@ -9,6 +9,10 @@ import pytest
 import pytest_asyncio
 from api_world import House, a_house
 
+from domain.ids import EvseId
+from domain.site import Phase
+from ems.phase_mapping import PhaseMapping, Verdict
+
 
 @pytest_asyncio.fixture
 async def house() -> AsyncIterator[House]:
@@ -21,6 +25,8 @@ async def test_the_tree_the_evse_its_reason_and_the_history(house: House) -> Non
     main = next(f for f in site["feeders"] if f["id"] == "main")  # type: ignore[attr-defined]
     phase = main["phases"]["A"]
     assert phase["headroom_a"] == pytest.approx(phase["usable_a"] - phase["base_load_a"] - phase["ev_a"], abs=0.02)
+    capacity = site["capacity"]
+    assert capacity["phasor_kw"] >= capacity["arithmetic_kw"] > 0  # type: ignore[index]
     first = await house.get("/evses/P1-01")
     assert first["linked"] is True
     assert float(str(first["setpoint_a"])) >= 6
@@ -36,6 +42,17 @@ async def test_the_tree_the_evse_its_reason_and_the_history(house: House) -> Non
     assert {point["evse"] for point in whole["setpoints"]} == {"P1-01", "P2-01"}  # type: ignore[attr-defined]
     older = await house.get(f"/sites/demo/decisions?limit=500&cursor={decisions['next']}")
     assert newest["id"] not in [one["id"] for one in older["items"]]  # type: ignore[attr-defined]
+
+
+async def test_what_the_wiring_test_found_stands_with_the_evse(house: House) -> None:
+    assert (await house.get("/evses/P1-01"))["wiring"] is None
+    evse, now = house.site.evse(EvseId("P1-01")), house.service.clock.now()
+    mapping = PhaseMapping(evse.id, evse.feeder, now, Verdict.WRONG, evse.phases, (Phase.C,), {Phase.C: 1.0}, 0.995, 6)
+    house.service.controllers[house.site.id].wiring.found[evse.id] = mapping
+    wiring = (await house.get("/evses/P1-01"))["wiring"]
+    assert wiring["verdict"] == "wrong"  # type: ignore[index]
+    assert wiring["found"] == ["C"]  # type: ignore[index]
+    assert "C follow it" in wiring["text"]  # type: ignore[index]
 
 
 async def test_a_reading_moves_the_tree(house: House) -> None:
