@@ -124,6 +124,27 @@ def test_a_rise_passes_at_once_and_a_lowering_after_ours(version):
         assert bench.at_charger.limit_a(1, bench.now) == limit
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("evses", [1, 2])
+def test_a_rise_that_the_charger_rejects_was_never_ours_to_allow(version, evses):
+    bench = bench_of(version, evses=evses, quirks=NO_CAP)
+    bench.start()
+    old, new = (
+        set_payload(version, "default", [(0, limit)], connector=1, number=7, level=level)
+        for limit, level in ((8.0, 3), (12.0, 4))
+    )
+    assert bench.csms("SetChargingProfile", old)["status"] == "Accepted"
+    assert bench.at_charger.limit_a(1, bench.now) == 8.0
+    takes, seen = bench.at_charger.set, []
+    bench.at_charger.set = lambda payload, at: (
+        "Rejected" if wanted(bench, payload) == wanted(bench, new) else takes(payload, at)
+    )
+    bench.check = lambda: seen.append(bench.at_charger.limit_a(1, bench.now))
+    assert bench.csms("SetChargingProfile", new)["status"] == "Rejected"
+    assert seen
+    assert max(seen) == 8.0, "both the old and the new are respected until it is known which is in force"
+
+
 def test_a_transaction_limit_waits_for_ours_where_it_would_replace_the_low_default():
     bench = bench_of(evses=2)
     tx = bench.start(1)
