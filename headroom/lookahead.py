@@ -1,6 +1,7 @@
 """The plan over a site's coming hours, kept fresh beside the control loop, for the strategies that take one."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -13,7 +14,7 @@ from domain.events import Event, SessionEnded, SessionStarted
 from domain.ids import EvseId, SiteId
 from domain.ports import Clock
 from domain.session import Session
-from domain.snapshot import SiteSnapshot
+from domain.snapshot import EvseView, SiteSnapshot
 from ems.habits import Stay
 from ems.horizon import LOOKING_AHEAD
 from ems.panel import compile_panel
@@ -29,6 +30,9 @@ log = structlog.get_logger()
 
 HISTORY = timedelta(days=28)
 """How far back stays tell how an EVSE is used."""
+
+_NOT_YET_S = 60.0
+"""To look again where a meter has not been heard."""
 
 _USED_FOR = 3
 """A plan is used for so many times the interval at which it is renewed."""
@@ -84,6 +88,8 @@ class Lookahead:
     def handle(self, event: Event) -> None:
         """A car that has come or gone is a reason to plan again."""
         if isinstance(event, SessionStarted | SessionEnded) and self._picture.concerns(event):
+            views = (self._picture.view(evse.id, event.at) for evse in self._picture.site.charger(event.charger).evses)
+            self._note(views, event.at)
             self._wake.set()
 
     def look(self) -> None:
@@ -108,37 +114,41 @@ class Lookahead:
                 self._stays = self._planned = None
                 await self._wake.wait()
                 continue
+            wait_s = pace.every_s
             try:
-                await self._plan()
+                if not await self._plan():
+                    wait_s = _NOT_YET_S
             except Exception as error:  # whatever it was, it costs the plan alone
                 log.warning("no_plan", site=self._picture.site.id, why=f"{type(error).__name__}: {error}")
             await self._clock.sleep(pace.rest_s)
-            await wait_at_most(self._wake, self._clock, pace.every_s - pace.rest_s)
+            await wait_at_most(self._wake, self._clock, max(0.0, wait_s - pace.rest_s))
 
     def stop(self) -> None:
         """Plan no more."""
         if self._task is not None:
             self._task.cancel()
 
-    async def _plan(self) -> None:
+    async def _plan(self) -> bool:
+        """Whether there was anything to plan on."""
         now = self._clock.now()
         snapshot = self._picture.snapshot(now)
         stays = await self._known_stays(snapshot)
         forecast = self._picture.base.live_forecast
         if forecast is None:
-            return
+            return False
         site = snapshot.site
         panel = compile_panel(site)
         hours, count = self._planner.pace.extent(len(panel.entries.row))
         load = load_outlook(site, panel, forecast, now, hours, count)
         if not load.complete:
-            return
+            return False
         since = max(now - HISTORY, min((stay.started_at for stay in stays), default=now))
         answer = await self._planner.plan(PlanQuestion(snapshot, stays, since, load.load_a, load.carries))
         if isinstance(answer, Infeasible):
             log.info("no_plan", site=site.id, why=answer.why)
         elif self._picture.site == site:
             self._planned = now, answer
+        return True
 
     async def _known_stays(self, snapshot: SiteSnapshot) -> tuple[Stay, ...]:
         """Those that the store remembers, once; since then those that were seen here."""
@@ -150,14 +160,20 @@ class Lookahead:
                 log.warning("stays_not_read", site=snapshot.site.id, error=str(problem))
                 found = []
             self._stays = {(stay.evse, stay.started_at): stay for stay in found}
-        running = [view.session for view in snapshot.evses.values() if view.session is not None]
-        seen = {(one.evse, one.started_at): _stay(one) for one in running}
-        self._stays = {
-            key: stay if key in seen or stay.ended_at is not None else replace(stay, ended_at=snapshot.at)
-            for key, stay in self._stays.items()
-            if stay.ended_at is None or stay.ended_at > oldest
-        } | seen
+        self._note(snapshot.evses.values(), snapshot.at)
+        self._stays = {k: one for k, one in self._stays.items() if one.ended_at is None or one.ended_at > oldest}
         return tuple(self._stays.values())
+
+    def _note(self, views: Iterable[EvseView], at: datetime) -> None:
+        """What is seen at some EVSEs: a stay of theirs that is not seen any more ended at `at`."""
+        if self._stays is None:
+            return
+        here = {view.evse: view.session for view in views}
+        seen = {(one.evse, one.started_at): _stay(one) for one in here.values() if one is not None}
+        for key, stay in self._stays.items():
+            if stay.evse in here and stay.ended_at is None and key not in seen:
+                seen[key] = replace(stay, ended_at=at)
+        self._stays |= seen
 
 
 def _stays(conn: Connection, site: SiteId, since: datetime) -> list[Stay]:

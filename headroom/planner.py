@@ -49,7 +49,7 @@ class Pace:
 
 LIVE = Pace(every_s=300.0, rest_s=30.0, coefficients=520_000)
 """A plan for 54 EVSEs takes ten seconds of another core."""
-QUICK = Pace(every_s=1800.0, rest_s=1800.0, coefficients=10_000)
+QUICK = Pace(every_s=1800.0, rest_s=60.0, coefficients=10_000)
 """For virtual time, where everything else waits for the plan."""
 
 
@@ -111,8 +111,8 @@ class ProcessPlanner:
         """What the plan says of the present step; `PlanLostError`, `OSError` or what the plan itself raised."""
         async with self._turn:
             pool = self._pool = self._pool or self._fresh()
-            call = asyncio.get_running_loop().run_in_executor(pool, _answer, question)
             try:
+                call = asyncio.get_running_loop().run_in_executor(pool, _answer, question)
                 return await asyncio.wait_for(call, self._limit_s)
             except TimeoutError:
                 why = f"the planner did not answer within {self._limit_s:g} s"
