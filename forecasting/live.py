@@ -1,5 +1,6 @@
 """The forecast that the control loop asks: seconds to a day ahead, on meter readings that may be poisoned."""
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from forecasting.hourly import HOUR_S, Bound, Expected, Hour, HourlyForecast
 from forecasting.narx import HorizonModel
 from forecasting.persistence import HORIZONS_S, Persistence
 from forecasting.plausible import Plausibility, Verdict
-from forecasting.series import DAY_H, Matrix, Vector
+from forecasting.series import DAY_H, WEEK_H, Matrix, Vector
 from forecasting.short import HORIZONS_S as SHORT_S
 from forecasting.short import ShortHorizon
 
@@ -51,10 +52,14 @@ class _PhaseForecast:
         self._fine: tuple[float, float] | None = None
         self._raw: tuple[float, float] | None = None
         self._largest_a = 0.0
+        self._past: deque[tuple[int, float]] = deque(maxlen=WEEK_H)
         self.verdict = Verdict.FINE
 
     def observe(self, at: datetime, value_a: float, *, hourly: bool = True) -> None:
         at_s = at.timestamp()
+        if self._fine is None:
+            self._gate.recall(self.lowest_a(at))
+            self._settled.recall(self.lowest_a(at))
         self.verdict = self._gate.judge(at_s, value_a)
         if self.verdict in _SHOWN:
             self._raw = at_s, value_a
@@ -74,6 +79,12 @@ class _PhaseForecast:
     def restore(self, hours: Sequence[Hour]) -> None:
         self.hourly.restore(hours)
         self._largest_a = max((self._largest_a, *(one.largest_a for one in hours)))
+        self._past.extend((one.hour, one.mean_a) for one in hours)
+
+    def lowest_a(self, at: datetime) -> float:
+        """The lowest mean of an hour that an earlier run wrote down in the week before; 0 where there is none."""
+        since = at.timestamp() // HOUR_S - WEEK_H
+        return min((mean_a for hour, mean_a in self._past if hour >= since), default=0.0)
 
     def upper(self, at: datetime, horizon_s: float) -> float | None:
         """Rises with the horizon, and with the time since the last plausible reading: silence never lowers it."""
@@ -164,6 +175,11 @@ class LiveForecast:
     def restore(self, feeder: FeederId, phase: Phase, hours: Sequence[Hour]) -> None:
         """What an earlier run wrote down of a phase (`passed`), oldest first: bounds stand on it at once."""
         self._of(feeder, phase).restore(hours)
+
+    def lowest_a(self, feeder: FeederId, phase: Phase, at: datetime) -> float:
+        """The lowest mean of an hour, A, that an earlier run wrote down in the week before `at`; 0: there is none."""
+        one = self._phases.get((feeder, phase))
+        return 0.0 if one is None else one.lowest_a(at)
 
     def passed(self) -> list[tuple[FeederId, Phase, Hour]]:
         """Hours that were measured and have passed since the last call, to be written down; four weeks are kept."""

@@ -52,6 +52,14 @@ class Plausibility:
         # Lowest and highest fine value of each ten minutes, over a week; and of all of them but the newest.
         self._blocks: deque[tuple[float, float, float]] = deque(maxlen=_BLOCKS)
         self._low, self._high = math.inf, -math.inf
+        self._recalled_low = 0.0
+
+    def recall(self, lowest_a: float) -> None:
+        """The lowest mean of an hour in an earlier run: it stands for what was seen until enough has been.
+
+        A restart is when a meter's scale is changed; the first readings after it are not to be taken on trust.
+        """
+        self._recalled_low = lowest_a
 
     def judge(self, at_s: float, value_a: float) -> Verdict:
         """Whether the reading is to be learned from; a fine one is remembered."""
@@ -88,6 +96,8 @@ class Plausibility:
                 return Verdict.TOO_LOW
             if value_a > _TOO_HIGH * max(high, self._high) + _SLACK_A:
                 return Verdict.TOO_HIGH
+        elif value_a < _TOO_LOW * self._recalled_low:
+            return Verdict.TOO_LOW
         self._run = self._run + 1 if value_a == self._value else 0
         self._value = value_a
         # How often this meter repeats itself, from the runs so far, each counted up to where it is taken for frozen.

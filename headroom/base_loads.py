@@ -26,7 +26,7 @@ FORECAST_HOLDS_S = 24 * 3600.0
 """A meter silent for longer than a forecast reaches counts at its fail-safe value."""
 
 MOVED_A = 5.0
-"""A meter that repeats itself to the last digit while an EVSE below it moves by more shows something else."""
+"""A meter that repeats itself to the last digit while an EVSE below it, or their sum, moves by more shows no load."""
 
 
 SEEN = timedelta(seconds=10)
@@ -137,6 +137,9 @@ class BaseLoads:
         return watched.believed
 
     def _watch(self, watched: _Watched, reading: MeterReading) -> None:
+        if watched.believed is None and self.live_forecast is not None:
+            for phase, gate in watched.gates.items():
+                gate.recall(self.live_forecast.lowest_a(self.meters[reading.meter], phase, reading.at))
         if watched.since is None or watched.shown is None or watched.shown.current_a != reading.current_a:
             watched.since, watched.first_a = reading.at, {}
         watched.shown = reading
@@ -152,13 +155,16 @@ class BaseLoads:
             watched.believed = reading
 
     def _moved(self, watched: _Watched, feeder: FeederId, since: datetime, until: datetime) -> list[EvseId]:
-        """The EVSEs below whose samples within a time, in which the meter showed one and the same, are far apart."""
-        found = []
+        """The EVSEs below that moved far, one by itself or all together, while the meter showed one and the same."""
+        found, apart_a = [], dict[EvseId, float]()
         for evse in self._site.evses_below(feeder):
             for sample in self._live.samples(evse.id):
                 if sample.current_a is None or not since <= sample.received_at <= until:
                     continue
                 first_a = watched.first_a.setdefault(evse.id, sample.current_a)
-                if abs(sample.current_a - first_a) > MOVED_A and evse.id not in found:
+                apart_a[evse.id] = sample.current_a - first_a
+                if abs(apart_a[evse.id]) > MOVED_A and evse.id not in found:
                     found.append(evse.id)
+        if not found and abs(sum(apart_a.values())) > MOVED_A:
+            found = [evse for evse, moved_a in apart_a.items() if moved_a != 0.0]
         return found

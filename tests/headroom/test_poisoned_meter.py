@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from domain.events import ChargerConnected, EvseMetered, FeederMetered, SessionStarted, SetpointAccepted
 from domain.ids import DecisionId, FeederId, MeterId
 from domain.metering import EvseSample, MeterReading
-from domain.site import Phase
+from domain.site import Evse, Phase
 from domain.snapshot import FeederView, LoadSource
+from forecasting.hourly import Hour
 from forecasting.live import LiveForecast
 from headroom.site_picture import SitePicture
 from inventory.live import LiveState
@@ -62,10 +63,10 @@ class Panel:
         self.step += 1
         return self.picture.feeders[MAIN]
 
-    def charge(self, current_a: float) -> None:
+    def charge(self, current_a: float, evse: Evse = EVSE) -> None:
         """The car draws this much, and its charger says so."""
         sample = EvseSample(at=self.now, received_at=self.now, current_a=current_a)
-        self.picture.apply(EvseMetered(EVSE.charger, EVSE.connector, self.now, sample), self.now)
+        self.picture.apply(EvseMetered(evse.charger, evse.connector, self.now, sample), self.now)
 
     def plug(self, limit_a: float) -> None:
         self.picture.apply(ChargerConnected(EVSE.charger, self.now, "ocpp1.6"), self.now)
@@ -130,6 +131,52 @@ def test_a_frozen_meter_is_found_out_when_a_car_moves(panel: Panel) -> None:
     view = panel.read(131.0)
     assert panel.picture.base.doubt(METER) is None
     assert view.source is LoadSource.MEASURED
+
+
+@pytest.mark.parametrize("kind", ["zeros", "a thousandth"])
+def test_a_meter_that_is_wrong_from_a_restart_on_is_not_taken_for_an_empty_building(kind: str) -> None:
+    """A new scale comes with a restart: what the building was known to draw outlives it."""
+    fresh = Panel()
+    forecast = fresh.picture.base.live_forecast
+    assert forecast is not None
+    first = int(START.timestamp() // 3600) - 72
+    hours = [Hour(first + n, 80.0 + n % 24, 110.0) for n in range(72)]
+    for phase in Phase:
+        forecast.restore(MAIN, phase, hours[:70])
+        forecast.restore(MAIN, phase, hours[70:])
+    for step in range(120):
+        view = fresh.read(POISON[kind](fresh.base_a(), step))
+        assert counted_a(view) >= fresh.base_a() - 0.5
+        assert view.source is not LoadSource.MEASURED
+    for _ in range(30):
+        view = fresh.read(fresh.base_a())
+    assert view.source is LoadSource.MEASURED
+    assert fresh.base_a() - 0.5 <= counted_a(view) < 130
+
+
+def test_hours_of_more_than_a_week_before_a_restart_hold_no_reading_back() -> None:
+    """A scale that was wrong and has been put right."""
+    fresh = Panel()
+    forecast = fresh.picture.base.live_forecast
+    assert forecast is not None
+    first = int(START.timestamp() // 3600) - 24 * 7 - 72
+    for phase in Phase:
+        forecast.restore(MAIN, phase, [Hour(first + n, 3000.0, 3100.0) for n in range(72)])
+    assert fresh.read(fresh.base_a()).source is LoadSource.MEASURED
+
+
+def test_a_frozen_meter_is_found_out_when_several_cars_move_a_little(panel: Panel) -> None:
+    """Each rises by less than counts for one; together they are what the building would seem to lose."""
+    for _ in range(12):
+        for evse in SITE.evses:
+            panel.charge(8.0, evse)
+        panel.read(100.0)
+    for _ in range(12):
+        for evse in SITE.evses:
+            panel.charge(12.0, evse)
+        view = panel.read(100.0)
+    assert "frozen" in (panel.picture.base.doubt(METER) or "")
+    assert counted_a(view) >= 100.0 - 8.0 * len(SITE.evses) - 0.5
 
 
 def test_a_day_of_silence_ends_in_the_design_load(panel: Panel) -> None:
