@@ -25,7 +25,8 @@ def caller(target: str) -> Caller | None:
     """Read a request target such as `/any/prefix/CP%20001?site=4`.
 
     The identity is the last path segment, percent-decoded; a slash behind it is forgiven. None where that is no
-    identity: empty, longer than 48 characters, not UTF-8 or with control characters.
+    identity: empty, longer than 48 characters, not UTF-8 or with control characters. Neither may the query hold any:
+    it goes into a request line of ours.
     """
     path, _, query = target.partition("?")
     segment = path.rstrip("/").rpartition("/")[2]
@@ -34,6 +35,8 @@ def caller(target: str) -> Caller | None:
     except UnicodeDecodeError:
         return None
     if not 0 < len(identity) <= MAX_IDENTITY or not identity.isprintable():
+        return None
+    if not query.isascii() or not query.isprintable():
         return None
     return Caller(ChargerId(identity), segment, query)
 

@@ -333,7 +333,6 @@ class Hold:
         settings = self._office.settings
         outcome = await redial(self._way.dial, self._chance, settings.redial_first_s, settings.redial_most_s)
         if isinstance(outcome, Refused):
-            self._office.refused(self._charger)
             self._link.close(_POLICY_VIOLATION, f"the CSMS answered {outcome.answer.status_code}")
             return
         self._dialling = None

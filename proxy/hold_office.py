@@ -92,10 +92,11 @@ class HoldOffice:
             self._remembered[charger] = known
             self.write(lambda book: book.remember(charger, header, protocol))
 
-    def refused(self, charger: ChargerId) -> None:
-        """The CSMS does not want it any more."""
+    def refused(self, charger: ChargerId, authorization: Sequence[str]) -> None:
+        """The CSMS does not want it with this header any more."""
+        header = _header(authorization)
         self._remembered.pop(charger, None)
-        self.write(lambda book: book.forget(charger))
+        self.write(lambda book: book.forget(charger, header))
 
     def write(self, work: Work[None]) -> None:
         """A step that nobody waits for."""

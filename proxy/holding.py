@@ -42,6 +42,8 @@ class Held:
         async def dial() -> Leg | Refused | Unreachable:
             outcome = await self.upstream.ask(request)
             self.office.reached(request.url, not isinstance(outcome, Unreachable))
+            if isinstance(outcome, Refused):
+                self.office.refused(request.who.identity, request.authorization)
             if isinstance(outcome, CsmsLeg) and outcome.subprotocol != subprotocol:
                 outcome.close(1002, "another version was agreed on before")
                 return Unreachable(f"the CSMS chose {outcome.subprotocol} instead of {subprotocol}")
@@ -70,7 +72,7 @@ async def _settled(
 ) -> Answer:
     charger = request.who.identity
     if isinstance(word, Refused):
-        office.refused(charger)
+        office.refused(charger, request.authorization)
         return word, None
     try:
         outcome: CsmsLeg | Unreachable | Absent = word

@@ -59,9 +59,12 @@ class SpoolBook:
             return False, None
         return True, row[2]
 
-    def forget(self, charger: ChargerId) -> None:
-        """The CSMS does not want this charger any more."""
-        self._run("UPDATE charger SET salt = NULL, digest = NULL, booted = 0 WHERE charger = ?", (charger,))
+    def forget(self, charger: ChargerId, authorization: bytes) -> None:
+        """The CSMS does not want this charger with this Authorization any more. One that it never accepted says nothing
+        about the charger: anybody may come with a wrong password.
+        """
+        if self.admits(charger, authorization)[0]:
+            self._run("UPDATE charger SET salt = NULL, digest = NULL, booted = 0 WHERE charger = ?", (charger,))
 
     def booted(self, charger: ChargerId, accepted: bool) -> None:
         """What the CSMS said to its BootNotification."""

@@ -137,6 +137,19 @@ async def test_a_csms_that_refuses_the_charger_when_it_is_back_has_the_word():
             await world.charger()
 
 
+async def test_somebody_with_a_wrong_password_does_not_lock_the_charger_out_of_an_outage():
+    async with hold_world() as world:
+        mine, wrong = {"Authorization": "Basic bWluZQ=="}, {"Authorization": "Basic d3Jvbmc="}
+        async with world.charger(additional_headers=mine) as charger:
+            assert (await world.ask(charger, "BootNotification", BOOT))["status"] == "Accepted"
+        world.csms.refuse_with = 401
+        with pytest.raises(InvalidStatus):
+            await world.charger(additional_headers=wrong)
+        await world.csms.stop()
+        async with world.charger(additional_headers=mine) as charger:
+            assert (await world.ask(charger, "BootNotification", BOOT))["status"] == "Accepted"
+
+
 async def test_a_start_whose_reply_was_lost_is_sent_once_more_and_listed():
     async with hold_world() as world, world.charger() as charger:
         world.csms.deaf_to = {"StartTransaction"}

@@ -11,6 +11,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.http11 import Response
 
 from domain.events import ChargerConnected
+from proxy.addresses import caller
 from proxy.settings import ProxySettings
 
 
@@ -59,6 +60,12 @@ async def refused(here, path="/ocpp/CP001", **options) -> Response:
         async with here.charger(path, **options):
             raise AssertionError("it was let in")
     return caught.value.response
+
+
+@pytest.mark.parametrize("query", ["a\rAuthorization: x", "a\nb", "a\x00", "a\udcff", "\u00e4"])
+def test_what_would_not_fit_into_our_own_request_line_is_no_call(query):
+    assert caller("/ocpp/CP001?site=4&x=%0D") is not None
+    assert caller(f"/ocpp/CP001?{query}") is None
 
 
 @pytest.mark.parametrize("path", ["/ocpp/CP999", "/ocpp/", "/", "/ocpp/%FF", f"/ocpp/{'x' * 49}", "/ocpp/a%0Ab"])

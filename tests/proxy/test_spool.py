@@ -97,7 +97,9 @@ async def test_who_was_let_in(spool):
     assert await ask(spool, lambda book: book.admits("CP", b"Basic x")) == (True, "ocpp1.6")
     assert await ask(spool, lambda book: book.admits("CP", b"Basic y")) == (False, None)
     assert await ask(spool, lambda book: book.admits("CP2", b"Basic x")) == (False, None)
-    await ask(spool, lambda book: book.forget("CP"))
+    await ask(spool, lambda book: book.forget("CP", b"Basic y"))
+    assert await ask(spool, lambda book: book.admits("CP", b"Basic x")) == (True, "ocpp1.6"), "not its own password"
+    await ask(spool, lambda book: book.forget("CP", b"Basic x"))
     assert await ask(spool, lambda book: book.admits("CP", b"Basic x")) == (False, None)
 
 
