@@ -58,7 +58,8 @@ def _session(session: Session) -> dict[str, Any]:
 
 def _ledger(entry: LedgerEntry) -> dict[str, Any]:
     found: dict[str, Any] = plain(entry)
-    return {name: value for name, value in found.items() if value is not None}
+    listed = {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
+    return {name: value for name, value in listed.items() if value not in (None, [])}
 
 
 def snapshot_of(site: Site, inputs: Mapping[str, Any], rotation: RotationState) -> SiteSnapshot:
