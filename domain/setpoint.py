@@ -70,6 +70,7 @@ class AlarmKind(StrEnum):
     """What an operator must know; each has an entry in docs/runbook.md."""
 
     BASE_OVERLOAD = "base_overload"
+    DESIGN_LOAD_EXCEEDED = "design_load_exceeded"
     STALE_METER = "stale_meter"
     UNTRUSTED_EVSE = "untrusted_evse"
     GUARD_LOWERED = "guard_lowered"

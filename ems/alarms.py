@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from domain.ids import EvseId
 from domain.setpoint import Alarm, AlarmKind
-from domain.snapshot import LoadSource
+from domain.site import Feeder
+from domain.snapshot import FeederView, LoadSource
 from ems.explanation import amperes
 from ems.ladder import Answer
 from ems.ledger import not_made
@@ -29,12 +30,27 @@ def _of_feeders(situation: Situation) -> Iterator[Alarm]:
                 )
                 yield Alarm(AlarmKind.BASE_OVERLOAD, feeder.id, text)
         view = situation.snapshot.feeders[feeder.id]
+        yield from _of_design_load(feeder, view, situation.layout.site.control.dead_band_a)
         if feeder.meter is not None and view.source in _STALE:
             since = (
                 "has told nothing yet" if view.reading_at is None else f"is silent since {view.reading_at:%H:%M:%S} UTC"
             )
             text = f"meter {feeder.meter} of {feeder.id} {since}: its {view.source} counts and no limit there may rise"
             yield Alarm(AlarmKind.STALE_METER, feeder.meter, text)
+
+
+def _of_design_load(feeder: Feeder, view: FeederView, band_a: float) -> Iterator[Alarm]:
+    """What is measured above the design load, beyond the dead band: the fail-safe proof does not cover it."""
+    if view.source is not LoadSource.MEASURED or feeder.base_load_max_a is None:
+        return
+    for phase, design_a in feeder.base_load_max_a.items():
+        load_a = view.base_likely_a.get(phase, 0.0)
+        if load_a > design_a + band_a:
+            text = (
+                f"the building puts {amperes(load_a)} on {feeder.id} phase {phase}, more than its design load of "
+                f"{amperes(design_a)}: the fail-safe proof does not cover that"
+            )
+            yield Alarm(AlarmKind.DESIGN_LOAD_EXCEEDED, feeder.id, text)
 
 
 def _of_evses(situation: Situation, lowered: frozenset[EvseId]) -> Iterator[Alarm]:

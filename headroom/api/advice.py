@@ -7,6 +7,11 @@ ADVICE: Mapping[str, tuple[str, str]] = {
         "the building alone is above what a panel may carry; all EVSEs below it are at 0 A",
         "look at the building's load; the EVSEs come back by themselves",
     ),
+    "design_load_exceeded": (
+        "the building draws more, beside its EVs, than the design load that the fail-safe proof stands on; limits "
+        "still hold while links do",
+        "correct `base_load_max_a` in the site file and run `headroom check`: fall-backs may have to be 0",
+    ),
     "stale_meter": (
         "a meter has been silent for longer than `stale_after_s`; its panel is taken as loaded as the forecast's upper "
         "bound, then as its design load",

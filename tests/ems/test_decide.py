@@ -11,6 +11,9 @@ from site_strategies import (
     A,
     B,
     C,
+    make_evse,
+    make_feeder,
+    make_site,
     seconds,
     session,
     settled,
@@ -259,3 +262,13 @@ def test_rises_of_one_evse_are_15_seconds_apart():
         if expected == 10.0:
             assert kinds(decision)["e0"] is ReasonKind.HOLDING
             assert decision.wake_at == T0 + seconds(1)
+
+
+@pytest.mark.parametrize(("load_a", "told"), [(20.9, False), (21.2, True)])
+def test_a_building_above_its_design_load_is_told_to_a_person_and_lowers_nobody(load_a, told):
+    main = make_feeder("main", 50.0, meter="m", base_load_max_a=dict.fromkeys(PHASES, 20.0))
+    site = make_site([main], [make_evse("e0")])
+    base = {"main": {A: load_a, B: 5.0, C: 5.0}}
+    decision = ask(snapshot(site, {"e0": view("e0", 10.0)}, base=base))
+    assert alarm_kinds(decision) == ({(AlarmKind.DESIGN_LOAD_EXCEEDED, "main")} if told else set())
+    assert limits(decision)["e0"] >= 10.0
