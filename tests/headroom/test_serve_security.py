@@ -161,6 +161,7 @@ async def test_lists_and_certificates_are_read_again_and_what_is_bad_is_told_onc
     pair = authority.issue("renewed", server=True)
     gates, tls = open_gates([site], TlsOptions((pair,), authority.file), lambda: NOW)
     clock = Ticks()
+    structlog.reset_defaults()  # whoever configured logs before this may have left out warnings
     with structlog.testing.capture_logs() as logs:
         watching = asyncio.get_running_loop().create_task(watch_files(gates.values(), tls, clock))
         (authority.folder / "revoked.txt").write_text("abc123\n")

@@ -306,6 +306,7 @@ async def test_a_csms_that_is_not_proved_is_an_outage(authority: Authority, tmp_
 
 async def test_no_secret_gets_into_the_log(authority: Authority, tls):
     secret = bytes.fromhex(KEY)
+    structlog.reset_defaults()  # whoever configured logs before this may have left out warnings
     with structlog.testing.capture_logs() as logs:
         async with world(asks=asking(profile=2, key=HASHED), tls=tls) as here:
             side = client_side(authority.file)
