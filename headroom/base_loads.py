@@ -1,5 +1,6 @@
 """The non-EV load of a site's feeders as it stands: which readings are believed, the estimate, and the forecast."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,6 +22,8 @@ log = structlog.get_logger()
 
 FORECAST_S = 60.0
 """How far ahead the base load is secured: a decision, a reading and a charger's response later."""
+
+NO_REACH: Mapping[FeederId, float] = {}
 
 FORECAST_HOLDS_S = 24 * 3600.0
 """A meter silent for longer than a forecast reaches counts at its fail-safe value."""
@@ -67,8 +70,13 @@ class BaseLoads:
             for meter, feeder in self.meters.items()
         }
 
-    def estimate(self, tracks: Mapping[EvseId, EvseTrack], now: datetime) -> dict[FeederId, FeederView]:
-        """A view of every feeder; the forecast learns from every reading once."""
+    def estimate(
+        self, tracks: Mapping[EvseId, EvseTrack], now: datetime, reach_s: Mapping[FeederId, float] = NO_REACH
+    ) -> dict[FeederId, FeederView]:
+        """A view of every feeder; the forecast learns from every reading once.
+
+        `reach_s`: feeders whose load is to be secured further ahead than `FORECAST_S`, up to their design load.
+        """
         readings: dict[MeterId, MeterReading] = {}
         forecasts: dict[FeederId, PhaseAmps] = {}
         for meter, feeder in self.meters.items():
@@ -78,7 +86,7 @@ class BaseLoads:
                 readings[meter] = believed
                 age_s = max(0.0, (now - believed.at).total_seconds())
             stale = age_s > self._site.meter(meter).stale_after_s
-            upper = self.forecaster.upper(feeder, now, FORECAST_S + (age_s if stale else 0.0))
+            upper = self._upper(feeder, now, age_s if stale else 0.0, reach_s.get(feeder, 0.0))
             if upper is not None and age_s <= FORECAST_HOLDS_S:
                 forecasts[feeder] = upper
         views, self._state = estimate(
@@ -87,6 +95,15 @@ class BaseLoads:
         for feeder in self.meters.values():
             self._teach(feeder, views[feeder])
         return views
+
+    def _upper(self, feeder: FeederId, now: datetime, stale_s: float, reach_s: float) -> PhaseAmps | None:
+        """The forecast's upper quantile; what it says of the time beyond `FORECAST_S` counts up to the design load."""
+        near = self.forecaster.upper(feeder, now, FORECAST_S + stale_s)
+        if near is None or reach_s <= FORECAST_S:
+            return near
+        design = self._site.feeder(feeder).base_load_max_a or {}
+        far = self.forecaster.upper(feeder, now, reach_s + stale_s) or {}
+        return {p: max(near_a, min(far.get(p, 0.0), design.get(p, math.inf))) for p, near_a in near.items()}
 
     def _teach(self, feeder: FeederId, view: FeederView) -> None:
         """The coming minutes learn from every reading at once; the hours when all EVSEs have been sampled after it.

@@ -237,9 +237,22 @@ class SitePicture:
     def _estimate(self, now: datetime) -> None:
         """Base load of every feeder from the newest readings, and the forecast from the base load."""
         tracks = {evse.id: self._track(evse, now) for evse in self.site.evses}
-        self.feeders = self.base.estimate(tracks, now)
+        self.feeders = self.base.estimate(tracks, now, self._reach_s())
         self._dirty = False
         self._estimated_at = now
+
+    def _reach_s(self) -> dict[FeederId, float]:
+        """How far ahead loads are to be secured above EVSEs whose limits hold longer than the site's dead-man time.
+
+        Limits there stay as they were for so long where every link is lost (ems.md 6.5).
+        """
+        found: dict[FeederId, float] = {}
+        for evse in self.site.evses:
+            held_s = self.hold_s(evse.id)
+            if held_s > self.site.control.deadman_s:
+                for feeder in self.site.path(evse.feeder):
+                    found[feeder.id] = max(found.get(feeder.id, 0.0), held_s + evse.response_s)
+        return found
 
     def _track(self, evse: Evse, now: datetime) -> EvseTrack:
         samples = self.live.samples(evse.id)
