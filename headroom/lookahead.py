@@ -14,11 +14,12 @@ from domain.events import Event, SessionEnded, SessionStarted
 from domain.ids import EvseId, SiteId
 from domain.ports import Clock
 from domain.session import Session
+from domain.site import Site
 from domain.snapshot import EvseView, SiteSnapshot
 from ems.habits import Stay
 from ems.horizon import LOOKING_AHEAD
 from ems.panel import compile_panel
-from ems.problem import Infeasible, Outlook
+from ems.problem import Infeasible, Outlook, Panel
 from headroom.load_outlook import load_outlook
 from headroom.planner import Planner, PlanQuestion
 from headroom.site_picture import SitePicture
@@ -84,6 +85,7 @@ class Lookahead:
         self._task: asyncio.Task[object] | None = None
         self._stays: dict[tuple[EvseId, datetime], Stay] | None = None
         self._planned: tuple[datetime, Outlook] | None = None
+        self._compiled: tuple[Site, Panel] | None = None
 
     def handle(self, event: Event) -> None:
         """A car that has come or gone is a reason to plan again."""
@@ -137,7 +139,9 @@ class Lookahead:
         if forecast is None:
             return False
         site = snapshot.site
-        panel = compile_panel(site)
+        if self._compiled is None or self._compiled[0] is not site:
+            self._compiled = site, compile_panel(site)
+        panel = self._compiled[1]
         hours, count = self._planner.pace.extent(len(panel.entries.row))
         load = load_outlook(site, panel, forecast, now, hours, count)
         if not load.complete:
