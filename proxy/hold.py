@@ -128,6 +128,7 @@ class Hold:
             self._gone("it could not be reached when the charger connected")
         else:
             self._leg = leg
+            self._returned()  # it may have come back while the charger had no socket
             self._replayer.start()
 
     def end(self) -> None:
@@ -325,9 +326,16 @@ class Hold:
 
     def _gone(self, why: str) -> None:
         self._office.counters.csms_lost += 1
+        self._office.without_csms.add(self._charger)
         self._link.publish(CsmsLost(self._charger, self._office.clock.now(), why))
         _log.warning("csms_lost", charger=self._charger, why=why)
         self._dialling = self._loop.create_task(self._dial(), name=f"dialling for {self._charger}")
+
+    def _returned(self) -> None:
+        """Say that it is back, where it was said that it is gone."""
+        if self._charger in self._office.without_csms:
+            self._office.without_csms.remove(self._charger)
+            self._link.publish(CsmsReturned(self._charger, self._office.clock.now()))
 
     async def _dial(self) -> None:
         settings = self._office.settings
@@ -338,7 +346,7 @@ class Hold:
         self._dialling = None
         self._leg = outcome
         _log.info("csms_returned", charger=self._charger)
-        self._link.publish(CsmsReturned(self._charger, self._office.clock.now()))
+        self._returned()
         self._link.attach(outcome)
         if self._leg is outcome:
             self._replayer.start()

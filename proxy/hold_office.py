@@ -24,7 +24,7 @@ _log = structlog.get_logger()
 
 
 class HoldOffice:
-    """One for a server."""
+    """One for a server. `without_csms` are the chargers of which it was told last that their CSMS is gone."""
 
     def __init__(self, spool: Spool, clock: Clock, settings: HoldSettings, counters: Counters) -> None:
         self.spool, self.clock, self.settings, self.counters = spool, clock, settings, counters
@@ -32,6 +32,7 @@ class HoldOffice:
         self._loop = asyncio.get_running_loop()
         self._tags: dict[str, dict[str, TagInfo]] = {}
         self._away_until_s: dict[str, float] = {}
+        self.without_csms: set[ChargerId] = set()
         self._secret = secrets.token_bytes(32)
         self._remembered: dict[ChargerId, tuple[bytes, str | None]] = {}
         now = clock.now()

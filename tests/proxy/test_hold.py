@@ -137,6 +137,21 @@ async def test_a_csms_that_refuses_the_charger_when_it_is_back_has_the_word():
             await world.charger()
 
 
+async def test_a_csms_that_returns_while_the_charger_has_no_socket_is_said_to_be_back():
+    async with hold_world() as world:
+        async with world.charger() as charger:
+            await world.ask(charger, "BootNotification", BOOT)
+            assert not world.heard(CsmsLost) + world.heard(CsmsReturned)
+            await world.lose_csms()
+        await until(lambda: not world.proxy.links)
+        await world.csms.start()
+        async with world.charger():
+            await until(lambda: world.heard(CsmsReturned))
+        async with world.charger():
+            await until(lambda: world.proxy.links)
+        assert len(world.heard(CsmsLost)) == len(world.heard(CsmsReturned)) == 1
+
+
 async def test_somebody_with_a_wrong_password_does_not_lock_the_charger_out_of_an_outage():
     async with hold_world() as world:
         mine, wrong = {"Authorization": "Basic bWluZQ=="}, {"Authorization": "Basic d3Jvbmc="}
