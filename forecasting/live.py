@@ -57,9 +57,9 @@ class _PhaseForecast:
 
     def observe(self, at: datetime, value_a: float, *, hourly: bool = True) -> None:
         at_s = at.timestamp()
-        if self._fine is None:
-            self._gate.recall(self.lowest_a(at))
-            self._settled.recall(self.lowest_a(at))
+        for gate in (self._gate, self._settled):
+            if not gate.trusted:
+                gate.recall(self.lowest_a(at))
         self.verdict = self._gate.judge(at_s, value_a)
         if self.verdict in _SHOWN:
             self._raw = at_s, value_a

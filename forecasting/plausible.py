@@ -54,6 +54,11 @@ class Plausibility:
         self._low, self._high = math.inf, -math.inf
         self._recalled_low = 0.0
 
+    @property
+    def trusted(self) -> bool:
+        """Whether enough has been seen to judge by; until then what is recalled stands for it."""
+        return self._fine >= _TRUSTED
+
     def recall(self, lowest_a: float) -> None:
         """The lowest mean of an hour in an earlier run: it stands for what was seen until enough has been.
 
@@ -90,7 +95,7 @@ class Plausibility:
         return not confirmed
 
     def _sized(self, value_a: float) -> Verdict:
-        if self._fine >= _TRUSTED:
+        if self.trusted:
             _, low, high = self._blocks[-1]
             if value_a < _TOO_LOW * min(low, self._low):
                 return Verdict.TOO_LOW
@@ -102,7 +107,7 @@ class Plausibility:
         self._value = value_a
         # How often this meter repeats itself, from the runs so far, each counted up to where it is taken for frozen.
         usual = (self._repeats + 1.0) / (self._fine + 20.0)
-        return Verdict.FROZEN if self._fine >= _TRUSTED and usual**self._run < self._frozen_chance else Verdict.FINE
+        return Verdict.FROZEN if self.trusted and usual**self._run < self._frozen_chance else Verdict.FINE
 
     def _remember(self, at_s: float, value_a: float) -> None:
         self._fine += 1

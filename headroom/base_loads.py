@@ -154,8 +154,8 @@ class BaseLoads:
         return watched.believed
 
     def _watch(self, watched: _Watched, reading: MeterReading) -> None:
-        if watched.believed is None and self.live_forecast is not None:
-            for phase, gate in watched.gates.items():
+        for phase, gate in watched.gates.items():
+            if not gate.trusted and self.live_forecast is not None:
                 gate.recall(self.live_forecast.lowest_a(self.meters[reading.meter], phase, reading.at))
         if watched.since is None or watched.shown is None or watched.shown.current_a != reading.current_a:
             watched.since, watched.first_a = reading.at, {}
