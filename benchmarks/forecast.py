@@ -8,6 +8,7 @@ import copy
 import math
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -58,20 +59,36 @@ def run() -> list[Line]:
     ratios = [line.ratio for line in lines if line.bar is not None]
     mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
     lines.append(Line("geometric mean of these", Measured((mean,)), None, "", BAR_MEAN))
-    lines.append(Line(f"one prediction for {FEEDERS} feeders", _prediction_ms(several[-1]), None, "ms", BAR_MS))
+    together, alone = _prediction_ms(several[-1])
+    lines.append(Line(f"one prediction for {FEEDERS} feeders", together, None, "ms", BAR_MS))
+    lines.append(Line(f"the same, over {FEEDERS} one by one", together, alone, "ms"))
     return lines
 
 
-def _prediction_ms(series: HourlySeries, rounds: int = 60) -> Measured:
-    """From the last four weeks of each feeder to its forecast."""
+def _prediction_ms(series: HourlySeries, rounds: int = 60) -> tuple[Measured, Measured]:
+    """From the last four weeks of each feeder, with a load of its own, to its forecast: all at once, one by one."""
     model = fit(series, 1, recipe=Recipe(epochs=2))
-    fleet = Fleet([_other(model, number) for number in range(FEEDERS)])
-    closed, opened = repaired_block([series.load[-HISTORY_H:]] * FEEDERS)
-    hour, weekday, yearday = int(series.hour[-1]), int(series.weekday[-1]), int(series.yearday[-1])
+    models = [_other(model, number) for number in range(FEEDERS)]
+    fleet = Fleet(models)
+    factors = np.random.default_rng(0).uniform(0.5, 1.5, FEEDERS)
+    closed, opened = repaired_block([factor * series.load[-HISTORY_H:] for factor in factors])
+    at = int(series.hour[-1]), int(series.weekday[-1]), int(series.yearday[-1])
+    names = model.names
+
+    def alone() -> None:
+        for place, model in enumerate(models):
+            own = slice(place, place + 1)
+            model.predict(newest_rows(names, closed[own], opened[own], 1, *at))
+
+    together = _took_ms(lambda: fleet.predict(newest_rows(names, closed, opened, 1, *at)), rounds)
+    return together, _took_ms(alone, rounds // 6)
+
+
+def _took_ms(what: Callable[[], object], rounds: int) -> Measured:
     took = []
     for _ in range(rounds):
         begin = time.perf_counter()
-        fleet.predict(newest_rows(model.names, closed, opened, 1, hour, weekday, yearday))
+        what()
         took.append(1e3 * (time.perf_counter() - begin))
     return Measured(tuple(took))
 
