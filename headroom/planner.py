@@ -47,8 +47,8 @@ class Pace:
         return min(max(self.coefficients // (entries * count), _SHORTEST_H), _LONGEST_H), count
 
 
-LIVE = Pace(every_s=300.0, rest_s=30.0, coefficients=520_000)
-"""A plan for 54 EVSEs takes ten seconds of another core."""
+LIVE = Pace(every_s=300.0, rest_s=30.0, coefficients=320_000)
+"""A plan for 54 EVSEs takes some ten seconds of another core."""
 QUICK = Pace(every_s=1800.0, rest_s=60.0, coefficients=10_000)
 """For virtual time, where everything else waits for the plan."""
 
@@ -101,7 +101,7 @@ class ProcessPlanner:
 
     pace = LIVE
 
-    def __init__(self, limit_s: float = 60.0) -> None:
+    def __init__(self, limit_s: float = 120.0) -> None:
         self._limit_s = limit_s
         self._pool: ProcessPoolExecutor | None = None
         self._turn = asyncio.Lock()
