@@ -3,7 +3,7 @@
 import math
 from collections import Counter, deque
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from domain.ids import MeterId
 from domain.metering import MeterReading
@@ -13,6 +13,8 @@ READINGS_S = 180.0
 MAX_READINGS = 512
 FUTURE_S = 60.0
 """A stamp further ahead than clocks differ would stay the newest, and fresh, long after the meter had died."""
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+"""A clock that was never set; in the year 1 a time east of Greenwich has no place in UTC, and no database takes it."""
 ABSURD = 20.0
 """Times the feeder's rating: a unit error, for a breaker would not have waited."""
 
@@ -49,6 +51,8 @@ class MeterBook:
             if not (math.isfinite(value) and 0 <= value <= self._absurd_a[reading.meter]):
                 allowed = f"must be from 0 to {self._absurd_a[reading.meter]:g} A"
                 return f"current_a.{phase.value} is {value:g}, {allowed}"
+        if reading.at < EARLIEST:
+            return f"at is {reading.at.isoformat()}, before there were meters that tell the time: set the clock"
         if (reading.at - now).total_seconds() > FUTURE_S:
             return f"at is {reading.at.isoformat()}, more than {FUTURE_S:g} s after {now.isoformat()}: set the clock"
         return None
