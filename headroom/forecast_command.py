@@ -75,7 +75,7 @@ def train_command(
     timezone: Zone = None,
     exogenous: Exogenous = [],  # noqa: B006
     zeros: ZeroRule = "auto",
-    preset: Annotated[str, typer.Option("--preset", help="default, or thesis (seed 004 as printed).")] = "default",
+    preset: Annotated[str, typer.Option("--preset", help="default, or thesis: chapter 4.2 as printed.")] = "default",
     out_file: Annotated[Path, typer.Option("--out", help="The model; its card is written beside it.")] = _MODEL,
     seed: Seed = 0,
     as_json: AsJson = False,
