@@ -124,7 +124,7 @@ async def test_a_token_of_the_provider_is_a_caller_with_its_role_and_site(
         {"realm_access": {"roles": "headroom"}},
         {"realm_access": "headroom:admin"},
     ],
-    ids=lambda claims: "-".join(claims),
+    ids="-".join,
 )
 async def test_a_token_that_does_not_hold_is_refused(
     provider: Provider, verifier: OidcVerifier, claims: dict[str, Any]
