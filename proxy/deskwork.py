@@ -18,6 +18,7 @@ from proxy.settings import Counters
 _log = structlog.get_logger()
 
 Thought = Call | Exchange | OwnOutcome
+_ORDERS = (OwnCall, Release, WakeUp)
 
 
 class Deskwork:
@@ -87,7 +88,10 @@ class Deskwork:
                 said, orders = self._desk.on_outcome(thought)
         except Exception:
             self.failed(type(thought).__name__)
-        return [*self._tell(said), *orders] if said else orders
+        if not said:
+            return orders
+        told = self._tell(said)
+        return [*told, *orders] if orders else told
 
     def failed(self, occasion: str) -> None:
         """Count and log a fault."""
@@ -105,7 +109,7 @@ class Deskwork:
         """Publish the events and return the orders."""
         orders: list[Order] = []
         for item in said:
-            if isinstance(item, OwnCall | Release | WakeUp):
+            if isinstance(item, _ORDERS):
                 orders.append(item)
             else:
                 self.publish(item)
