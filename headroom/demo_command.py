@@ -27,18 +27,12 @@ def demo(
     # Imported here so that other commands do not wait for the whole twin to be loaded.
     from headroom import logs
     from headroom.clock import WallClock
-    from headroom.console import out, print_json
     from headroom.demo_run import DemoOptions, run_demo
-    from headroom.report import report_table
+    from headroom.report import told
     from headroom.settings import Settings
 
     logs.configure(Settings.from_environment().log_level, WallClock())
     options = DemoOptions(seconds, speed, chargers, strategy, api_port, ocpp_port, quiet=json)
     with tempfile.TemporaryDirectory(prefix="headroom-demo-") as folder:
         report = asyncio.run(run_demo(options, Path(folder)))
-    if json:
-        print_json(report)
-    else:
-        out.print(report_table(report))
-    clean = not (report["overload_seconds"] or report["breaker_trips"] or report["frames_altered"])
-    raise typer.Exit(0 if clean else 1)
+    raise typer.Exit(told(report, as_json=json))

@@ -1,19 +1,16 @@
 """`headroom quirks`: what was found out about chargers, and a person's word on it."""
 
-import asyncio
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
 import typer
-from sqlalchemy import Connection
 
+from headroom.database_work import with_database
 from headroom.settings import DEFAULT_DATABASE
 
 app = typer.Typer(help="The quirk record of chargers: list, show, export, set.", no_args_is_help=True)
 
-T = TypeVar("T")
 Database = Annotated[str, typer.Option(help="SQLAlchemy URL of the service's database")]
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
 
@@ -30,7 +27,7 @@ def list_chargers(database: Database = DEFAULT_DATABASE, json: Json = False) -> 
     from headroom.quirk_report import charger_document
     from inventory.quirk_queries import quirk_book
 
-    book = _with_database(database, quirk_book)
+    book = with_database(database, quirk_book)
     documents = [charger_document(book, charger) for charger in book.chargers]
     if json:
         print_json({"items": documents})
@@ -60,7 +57,7 @@ def show(
     from headroom.quirk_report import charger_document
     from inventory.quirk_queries import quirk_book
 
-    book = _with_database(database, quirk_book)
+    book = with_database(database, quirk_book)
     if charger not in book.chargers:
         raise UnknownIdError("charger", charger)
     document = charger_document(book, ChargerId(charger))
@@ -87,7 +84,7 @@ def export(
     from headroom.quirk_report import as_csv, as_markdown, charger_document
     from inventory.quirk_queries import quirk_book
 
-    book = _with_database(database, quirk_book)
+    book = with_database(database, quirk_book)
     if json:
         print_json({"items": [charger_document(book, charger) for charger in book.chargers]})
         return
@@ -121,10 +118,10 @@ def set_quirks(
     changes = dict(map(_change, words))
     if charger is not None:
         name = ChargerId(charger)
-        _with_database(database, lambda conn: quirk_queries.edit_charger(conn, name, changes))
+        with_database(database, lambda conn: quirk_queries.edit_charger(conn, name, changes))
     else:
         kind = _model(model or "")
-        _with_database(database, lambda conn: quirk_queries.edit_model(conn, kind, changes))
+        with_database(database, lambda conn: quirk_queries.edit_model(conn, kind, changes))
     if json:
         print_json({"charger": charger, "model": model, "changed": changes})
     else:
@@ -153,17 +150,3 @@ def _model(text: str) -> Any:
     if len(parts) != len(("vendor", "model", "firmware")):
         raise HeadroomError(f"--model: '{text}' is not VENDOR/MODEL/FIRMWARE (an empty firmware ends with /)")
     return Model(*parts)
-
-
-def _with_database(url: str, work: Callable[[Connection], T]) -> T:
-    """Do a piece of work on the database and let it go. `StorageError` where it cannot be used."""
-    from inventory.store import AsyncStore
-
-    async def run() -> T:
-        store = await AsyncStore.open(url)
-        try:
-            return await store.transact(work)
-        finally:
-            await store.close()
-
-    return asyncio.run(run())

@@ -1,8 +1,10 @@
-"""The table at the end of a demo or a simulation."""
+"""The end of a demo or a simulation: what it found, for people or machines, and whether that was clean."""
 
 from collections.abc import Mapping
 
 from rich.table import Table
+
+from headroom.console import out, print_json
 
 _LINES = (
     ("chargers", "chargers", "{:d}"),
@@ -33,3 +35,12 @@ def report_table(report: Mapping[str, object]) -> Table:
         if isinstance(value := report.get(name), Mapping) and value.get("p50") is not None:
             table.add_row(label, f"{value['p50']:.1f} ms median, {value['p99']:.1f} ms p99")
     return table
+
+
+def told(report: Mapping[str, object], *, as_json: bool) -> int:
+    """Print a report. Returns the exit code: 1 if a phase was overloaded, a breaker tripped or a frame was altered."""
+    if as_json:
+        print_json(report)
+    else:
+        out.print(report_table(report))
+    return 1 if report["overload_seconds"] or report["breaker_trips"] or report["frames_altered"] else 0

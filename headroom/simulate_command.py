@@ -29,8 +29,7 @@ def simulate(
     # Imported here so that other commands, and a refusal, do not wait for the whole service to be loaded.
     from rich.progress import Progress
 
-    from headroom.console import out, print_json
-    from headroom.report import report_table
+    from headroom.report import told
     from headroom.simulation import Simulation, run
     from headroom.site_input import read_sites
 
@@ -43,9 +42,4 @@ def simulate(
     with Progress(transient=True, disable=json) as progress:
         bar = progress.add_task("simulating", total=days)
         report = run(Simulation(one, days, seed), lambda done: progress.update(bar, completed=done))
-    if json:
-        print_json(report)
-    else:
-        out.print(report_table(report))
-    clean = not (report["overload_seconds"] or report["breaker_trips"] or report["frames_altered"])
-    raise typer.Exit(0 if clean else 1)
+    raise typer.Exit(told(report, as_json=json))

@@ -1,19 +1,16 @@
 """`headroom token`: API tokens and their roles."""
 
-import asyncio
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
-from sqlalchemy import Connection
 
 from headroom.access.roles import Role
+from headroom.database_work import with_database
 from headroom.settings import DEFAULT_DATABASE, Settings
 
 app = typer.Typer(help="API tokens: make, revoke, list.", no_args_is_help=True)
 
-T = TypeVar("T")
 Database = Annotated[str, typer.Option(help="SQLAlchemy URL of the service's database")]
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
 
@@ -42,7 +39,7 @@ def create(
     now = Settings.from_environment().clock().now()
     lives = None if days is None else timedelta(days=days)
     text, row = new_token(role, name or role.value, now, sites=site or None, evses=evse or None, lives=lives)
-    _with_database(database, lambda conn: access.add_token(conn, row))
+    with_database(database, lambda conn: access.add_token(conn, row))
     if json:
         print_json({"id": row.id, "token": text})
     else:
@@ -63,7 +60,7 @@ def revoke(
     from inventory import access
 
     now = Settings.from_environment().clock().now()
-    done = _with_database(database, lambda conn: access.revoke_token(conn, token, now))
+    done = with_database(database, lambda conn: access.revoke_token(conn, token, now))
     if json:
         print_json({"id": token, "revoked": done})
     else:
@@ -82,7 +79,7 @@ def list_tokens(database: Database = DEFAULT_DATABASE, json: Json = False) -> No
     from headroom.console import out, print_json
     from inventory import access
 
-    rows = _with_database(database, access.tokens)
+    rows = with_database(database, access.tokens)
     if json:
         names = ("id", "name", "role", "sites", "evses", "created_at", "expires_at", "revoked_at")
         print_json({"tokens": [{name: getattr(row, name) for name in names} for row in rows]})
@@ -92,16 +89,3 @@ def list_tokens(database: Database = DEFAULT_DATABASE, json: Json = False) -> No
         until = f"revoked {row.revoked_at:%Y-%m-%d}" if row.revoked_at else f"{row.expires_at or 'revoked'}"
         table.add_row(row.id, row.role, row.name, ", ".join(row.sites or ("all",)), ", ".join(row.evses or ()), until)
     out.print(table)
-
-
-def _with_database(url: str, work: Callable[[Connection], T]) -> T:
-    from inventory.store import AsyncStore
-
-    async def run() -> T:
-        store = await AsyncStore.open(url)
-        try:
-            return await store.transact(work)
-        finally:
-            await store.close()
-
-    return asyncio.run(run())

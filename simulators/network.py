@@ -1,7 +1,8 @@
-"""Where links come from: a port to listen and dial, on the machine's own sockets or in memory.
+"""Where links come from: a port to listen and dial, and a network in memory behind it.
 
 The in-memory network has no sockets, threads or waiting of its own, so it runs in virtual time; links can be delayed,
-frozen and cut. Both keep asyncio's contract for transports, so the code above cannot tell them apart.
+frozen and cut. It keeps asyncio's contract for transports, so the code above cannot tell it from the machine's own
+sockets, which the live service brings in the same shape.
 """
 
 import asyncio
@@ -58,46 +59,6 @@ class Network(Protocol):
     ) -> tuple[asyncio.Transport, asyncio.Protocol]:
         """Open a link; `ConnectionRefusedError` when nobody listens."""
         ...
-
-
-class LoopNetwork:
-    """The machine's own TCP, through the running event loop."""
-
-    async def listen(
-        self,
-        factory: ProtocolFactory,
-        host: str,
-        port: int,
-        *,
-        ssl: tls.SSLContext | None = None,
-        backlog: int = 4096,
-    ) -> Listener:
-        """See `Network.listen`."""
-        loop = asyncio.get_running_loop()
-        return _SocketListener(await loop.create_server(factory, host, port, ssl=ssl, backlog=backlog))
-
-    async def dial(
-        self,
-        factory: ProtocolFactory,
-        host: str,
-        port: int,
-        *,
-        ssl: tls.SSLContext | None = None,
-        server_hostname: str | None = None,
-    ) -> tuple[asyncio.Transport, asyncio.Protocol]:
-        """See `Network.dial`."""
-        loop = asyncio.get_running_loop()
-        name = server_hostname if ssl is not None else None
-        return await loop.create_connection(factory, host, port, ssl=ssl, server_hostname=name)
-
-
-class _SocketListener:
-    def __init__(self, server: asyncio.Server) -> None:
-        self._server = server
-        self.port: int = server.sockets[0].getsockname()[1]
-
-    def close(self) -> None:
-        self._server.close()
 
 
 class _MemoryListener:

@@ -12,9 +12,9 @@ from headroom.demo_link import ReadingPusher
 from headroom.service_child import ChildOptions, ServiceChild
 from headroom.twin import Surroundings, Twin
 from inventory.site_file import parse_site
+from proxy.network import LoopNetwork
 from simulators.arrivals import demo_arrivals
 from simulators.demo_site import demo_site
-from simulators.network import LoopNetwork
 
 SPEED = 40.0
 CHARGERS = 6

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 from bench_site import START, VERSIONS, Bench, HungryCar, bench
 
-from simulators.network import LoopNetwork
+from proxy.network import LoopNetwork
 
 
 class FastClock:

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from proxy.network import LoopNetwork
 from simulators.memory_link import MemoryTransport
 from simulators.memory_wire import WIRE_CAPACITY
-from simulators.network import LoopNetwork, MemoryNetwork, Network
+from simulators.network import MemoryNetwork, Network
 from simulators.virtual_time import run
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from proxy.network import LoopNetwork
 from simulators.frame_judge import FrameJudge
-from simulators.network import LoopNetwork, MemoryNetwork, Network
+from simulators.network import MemoryNetwork, Network
 from simulators.ocpp_line import FrameWatch, IncomingCall, LineSettings, MessageIds, OcppLine
 from simulators.virtual_time import run
 from simulators.wire import (

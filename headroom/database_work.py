@@ -1,0 +1,23 @@
+"""One piece of work on the service's database, for commands that need no running service."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+T = TypeVar("T")
+
+
+def with_database(url: str, work: Callable[[Connection], T]) -> T:
+    """Do the work in one transaction and let the database go. `StorageError` where it cannot be used."""
+    from inventory.store import AsyncStore  # not before it is needed: refusals and help texts do not wait for it
+
+    async def run() -> T:
+        store = await AsyncStore.open(url)
+        try:
+            return await store.transact(work)
+        finally:
+            await store.close()
+
+    return asyncio.run(run())
