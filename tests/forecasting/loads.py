@@ -1,10 +1,8 @@
 """Load series for the tests: made ones, and a measured excerpt."""
 
-import os
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from forecasting.files import read_series
 from forecasting.series import HourlySeries
@@ -39,13 +37,3 @@ def made(hours: int, *, seed: int = 0, outside: int = 0, missing: float = 0.0, l
 def measured() -> HourlySeries:
     """Three months of a house: the excerpt that the project carries."""
     return read_series(str(EXCERPT), ["energy_kwh"], timezone="America/Vancouver")
-
-
-def needs_torch() -> None:
-    """Says so and skips without torch; in CI that is a failure."""
-    try:
-        import torch  # noqa: F401
-    except ModuleNotFoundError:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip("torch is not installed: `make setup TORCH=1` brings it")

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from loads import TINY as SMALL
-from loads import measured, needs_torch
+from loads import measured
+from needs import needs_torch
 
 from forecasting import artefact, teaching
 from forecasting.artefact import ArtefactError

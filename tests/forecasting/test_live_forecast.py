@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from loads import TINY, made, needs_torch
+from loads import TINY, made
+from needs import needs_torch
 
 from domain.ids import FeederId
 from domain.site import Phase

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from loads import TINY, made, measured, needs_torch
+from loads import TINY, made, measured
+from needs import needs_torch
 
 from forecasting.features import table, target
 from forecasting.fleet import Fleet

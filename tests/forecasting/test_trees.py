@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from loads import TINY, made, needs_torch
+from loads import TINY, made
+from needs import needs_torch
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from forecasting import trees as subject

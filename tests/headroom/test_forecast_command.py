@@ -3,11 +3,11 @@
 import csv
 import gzip
 import json
-import os
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from needs import needs_torch
 from typer.testing import CliRunner
 
 from forecasting import artefact, backtest, teaching
@@ -21,12 +21,7 @@ DATA = ["--data", str(EXCERPT), "--column", "energy_kwh", "--timezone", "America
 @pytest.fixture
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The networks that the commands train are small here."""
-    try:
-        import torch  # noqa: F401
-    except ModuleNotFoundError:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip("torch is not installed: `make setup TORCH=1` brings it")
+    needs_torch()
     small = {"hidden": (8, 4), "members": 1, "epochs": 2, "threads": 1}
     for module in (backtest, teaching):
         fit = module.fit

@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import json
-import os
-import shutil
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable
@@ -14,6 +12,7 @@ import aiomqtt
 import pytest
 import pytest_asyncio
 from meter_world import NOW, Desk, site_with, until
+from needs import program
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
@@ -72,10 +71,7 @@ class Broker:
 
 @pytest_asyncio.fixture
 async def broker(tmp_path: Path) -> AsyncIterator[Broker]:
-    if shutil.which("mosquitto") is None:
-        if os.environ.get("CI"):
-            pytest.fail("mosquitto is not installed: apt-get install mosquitto")
-        pytest.skip("mosquitto is not installed: apt-get install mosquitto")
+    program("mosquitto", "apt-get install mosquitto")
     made = Broker(tmp_path, free_port())
     await made.start()
     yield made

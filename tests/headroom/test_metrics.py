@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 import pytest_asyncio
 import yaml
 from api_world import House, a_house
+from needs import program
 from prometheus_client.parser import text_string_to_metric_families
 
 from headroom.access.roles import Role
@@ -127,10 +127,7 @@ def test_every_alert_says_what_to_do() -> None:
 
 
 def test_promtool_takes_the_rules_their_tests_and_every_query(tmp_path: Path) -> None:
-    """promtool comes with Debian's `prometheus`; where it is not installed this test says so and checks nothing."""
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is not installed: apt-get install prometheus")
+    promtool = program("promtool", "apt-get install prometheus")
     asked = [
         {"record": f"q:{number}", "expr": query.replace("$site", "s")} for number, (_, query) in enumerate(queries())
     ]

@@ -5,8 +5,6 @@ import base64
 import hashlib
 import hmac
 import json
-import os
-import shutil
 import socket
 import uuid
 from collections.abc import AsyncIterator
@@ -19,6 +17,7 @@ import aiomqtt
 import httpx
 import pytest
 from api_world import a_house
+from needs import program
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -180,10 +179,7 @@ def test_a_file_that_cannot_be_used_is_one_clear_sentence(tmp_path: Path, text: 
 
 @pytest.mark.server("mosquitto")
 async def test_mqtt_shows_the_whole_state_its_changes_and_that_the_service_is_gone(tmp_path: Path) -> None:
-    if shutil.which("mosquitto") is None:
-        if os.environ.get("CI"):
-            pytest.fail("mosquitto is not installed: apt-get install mosquitto")
-        pytest.skip("mosquitto is not installed: apt-get install mosquitto")
+    program("mosquitto", "apt-get install mosquitto")
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = int(found.getsockname()[1])
     config = tmp_path / "mosquitto.conf"

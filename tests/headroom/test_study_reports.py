@@ -2,12 +2,12 @@
 
 import csv
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from needs import needs_torch
 from typer.testing import CliRunner
 
 from forecasting.training import Recipe, TorchMissingError
@@ -91,12 +91,7 @@ def test_stackelberg_rations_by_priority_and_uses_the_panel() -> None:
 
 
 def test_narx_beats_its_naive_rivals_where_torch_is_installed() -> None:
-    try:
-        import torch  # noqa: F401
-    except ModuleNotFoundError:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip("torch is not installed: `make setup TORCH=1` brings it")
+    needs_torch()
     small = Recipe(hidden=(8,), members=1, epochs=2, threads=1)
     found = narx.run(seed=0, told=quiet, recipe=small, thesis=replace(small, epochs=2), rivals=("persistence", "week"))
     scores: dict[str, dict[str, float]] = found.values["rmse_kw"]  # type: ignore[assignment]

@@ -3,8 +3,6 @@
 import asyncio
 import itertools
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from charger_by_the_book import allowed_a, cap_16, cap_201
+from needs import program
 
 from domain.commands import ApplySetpoint
 from domain.events import (
@@ -43,15 +42,10 @@ EVSE = EvseId("P1-01")
 @pytest.fixture(scope="module")
 def node() -> str:
     """Node with the packages of package-lock.json."""
-    program = shutil.which("node")
-    if program is None:
-        sentence = "Node is not installed: the interop tests with npm's ocpp-rpc need Node >= 20.19"
-        if os.environ.get("CI"):
-            pytest.fail(sentence)
-        pytest.skip(sentence)
+    found = program("node", "the interop tests with npm's ocpp-rpc need Node >= 20.19")
     if not (HERE / "node_modules" / "ocpp-rpc").is_dir():
         subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=HERE, check=True, timeout=240)
-    return program
+    return found
 
 
 class Peer:
