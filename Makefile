@@ -31,7 +31,7 @@ soak: setup
 
 # Pins every dependency again; run it after a change of pyproject.toml. torch stays out: its wheels differ by machine.
 lock:
-	@uv pip compile pyproject.toml --extra dev --extra meters --extra torch-needs --universal --generate-hashes \
+	@uv pip compile pyproject.toml --extra dev --extra meters --extra traces --extra torch-needs --universal --generate-hashes \
 	  --no-emit-index-url --no-header --python-version 3.11 -q -o requirements/lock.txt
 
 clean:
