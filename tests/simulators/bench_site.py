@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+import pytest
+
 from domain.ports import Clock
 from simulators.behaviour import STANDARD, Behaviour
 from simulators.charge_point import SimulatedChargePoint
@@ -19,6 +21,7 @@ from simulators.virtual_time import VirtualClock, run
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 VERSIONS = ("ocpp1.6", "ocpp2.0.1")
+both = pytest.mark.parametrize("version", VERSIONS)
 T = TypeVar("T")
 
 

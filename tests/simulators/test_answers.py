@@ -5,13 +5,12 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
-from bench_site import START, VERSIONS, Bench, HungryCar, play
+from bench_site import START, Bench, HungryCar, both, play
 
 from simulators.csms_answers import Registrar, answers_16, answers_201
 from simulators.evse import PlugState
 from simulators.frame_schemas import InvalidFrameError, check_frame
 
-both = pytest.mark.parametrize("version", VERSIONS)
 PACKAGES = {"ocpp1.6": ("ocpp.v16", ""), "ocpp2.0.1": ("ocpp.v201", "Request")}
 # What only a CSMS asks.
 OF_THE_CSMS = {
