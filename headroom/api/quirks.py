@@ -1,13 +1,15 @@
 """What was found out about chargers, and a person's word on it."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, Field
 
 from domain.ids import ChargerId, SiteId
 from domain.quirks import Model
+from headroom.access.roles import Caller
+from headroom.api.entry import caller_of
 from headroom.api.models import Page
 from headroom.api.paging import Cursor, Limit, cut
 from headroom.api.problems import ApiError
@@ -90,9 +92,15 @@ def router(service: Service) -> APIRouter:
         return _document(service, controller, charger)
 
     @routes.put("/chargers/{charger}/quirks/model")
-    async def write_of_model(charger: ChargerId, body: Written) -> QuirksDocument:
+    async def write_of_model(
+        charger: ChargerId, body: Written, caller: Annotated[Caller, Depends(caller_of)]
+    ) -> QuirksDocument:
         """Write what you know of all chargers of this one's model and firmware, at every site of the service."""
         controller = service.controller_of_charger(charger)
+        if not all(caller.sees_site(site) for site in service.controllers):
+            raise ApiError(
+                403, "Not for this scope", "this is for chargers of every site, and the token is not: write a charger's"
+            )
         model = controller.picture.live.quirks.model_of(charger)
         if model is None:
             raise ApiError(409, "No model", f"{charger} has not said what it is: write its own quirks instead")
