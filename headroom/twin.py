@@ -25,10 +25,6 @@ from simulators.world import World
 VERSIONS: tuple[Version, ...] = ("ocpp1.6", "ocpp2.0.1")
 """Chargers speak them in turn."""
 
-SAMPLE_INTERVAL_S = 10
-METER_INTERVAL_S = 10.0
-
-
 _UNCHANGED = frozenset({"MeterValues"})
 """Kept from the CSMS where it was ours to ask for, never changed: judged like all the others where nothing is asked."""
 
@@ -38,6 +34,7 @@ class Surroundings:
     """Where the simulated world lives. `validate`: the share of the chargers' frames checked against the schemas.
 
     `samples_withheld`: some chargers report so little that samples are asked for, which the CSMS then does not see.
+    `sample_interval_s` is that of the chargers' MeterValues, `meter_interval_s` that of the feeders' meters.
     """
 
     clock: Clock
@@ -46,6 +43,8 @@ class Surroundings:
     validate: float = 0.01
     step_s: float = 1.0
     samples_withheld: bool = False
+    sample_interval_s: int = 10
+    meter_interval_s: float = 10.0
 
 
 class Twin:
@@ -92,7 +91,7 @@ class Twin:
                 seed=around.seed,
                 judge=self.judge,
                 validate=around.validate,
-                meter_interval_s=SAMPLE_INTERVAL_S,
+                meter_interval_s=around.sample_interval_s,
             )
         return self.chargers.values()
 
@@ -106,7 +105,7 @@ class Twin:
             on_reading,
             self._around.seed,
             arrivals=arrivals,
-            meter_interval_s=METER_INTERVAL_S,
+            meter_interval_s=self._around.meter_interval_s,
             step_s=self._around.step_s,
         )
         return self.world

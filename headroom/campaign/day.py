@@ -85,7 +85,13 @@ class _Day:
         )
         logs.configure("critical", self._clock)
         csms = urlsplit(run.site.csms.url)
-        around = Surroundings(self._clock, self._network, run.seed)
+        around = Surroundings(
+            self._clock,
+            self._network,
+            run.seed,
+            sample_interval_s=run.sample_interval_s,
+            meter_interval_s=run.meter_interval_s,
+        )
         self._twin = Twin(run.site, around, csms=(csms.hostname or "127.0.0.1", csms.port or 80))
         self._service = Incarnations(run.site, self._clock, self._network, self._disk, run.seed)
         self._stage = Stage(self._twin, self._network, self._service, self._disk, self._clock)
