@@ -10,7 +10,8 @@ from dataclasses import replace
 from time import process_time
 
 from benchmarks.report import Line, Measured
-from headroom.campaign.day import Run, run as run_day
+from headroom.campaign.day import Run
+from headroom.campaign.day import run as run_day
 from headroom.campaign.soak import day_of
 
 _SEEDS = (1, 2)
