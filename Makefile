@@ -33,6 +33,8 @@ soak: setup
 lock:
 	@uv pip compile pyproject.toml --extra dev --extra meters --extra traces --extra torch-needs --universal --generate-hashes \
 	  --no-emit-index-url --no-header --python-version 3.11 -q -o requirements/lock.txt
+	@uv pip compile pyproject.toml --extra build --extra meters --extra traces --universal --generate-hashes \
+	  -c requirements/lock.txt --no-emit-index-url --no-header --python-version 3.11 -q -o requirements/service.txt
 
 clean:
 	rm -rf $(VENV)
