@@ -34,3 +34,7 @@ class ProtocolError(HeadroomError):
 
 class StorageError(HeadroomError):
     """The durable store refused or lost a write."""
+
+
+class LeaseLostError(StorageError):
+    """Somebody else controls the site now: what was to be written was refused, and no command may leave."""

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 
-from inventory.store import InlineStore
+from inventory.store import InlineStore, Kind
 
 T = TypeVar("T")
 
@@ -30,9 +30,9 @@ class FailingStore(InlineStore):
         super().__init__(engine=engine, interval_s=1.0)
         self._disk = disk
 
-    async def _transact(self, work: Callable[[Connection], T], begin: str = "IMMEDIATE") -> T:
+    async def _transact(self, work: Callable[[Connection], T], kind: Kind = "IMMEDIATE") -> T:
         if self._disk.slow_s > 0:
             await asyncio.sleep(self._disk.slow_s)
-        if self._disk.full and begin == "IMMEDIATE":
+        if self._disk.full and kind == "IMMEDIATE":
             raise OperationalError("write", None, sqlite3.OperationalError("database or disk is full"))
-        return await super()._transact(work, begin)
+        return await super()._transact(work, kind)

@@ -4,6 +4,7 @@ from alembic import context
 
 from inventory import access_tables as access_tables  # its tables belong to the same metadata
 from inventory import base_load_hours as base_load_hours
+from inventory import fencing as fencing
 from inventory import message_tables as message_tables
 from inventory.tables import metadata
 
@@ -12,6 +13,7 @@ context.configure(
     target_metadata=metadata,
     render_as_batch=True,
     compare_type=True,
+    transaction_per_migration=True,
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -13,11 +13,11 @@ from domain.site import Phase
 from headroom.cli import build
 from headroom.meters.importing import store
 from inventory.base_load_hours import read_hours
+from inventory.engines import prepare_sqlite
 from inventory.migrations import upgrade
 from inventory.queries import readings
 from inventory.repository import save_site
 from inventory.site_file import parse_site
-from inventory.store import prepare_sqlite
 from inventory.tables import sessions
 from simulators.demo_site import demo_site
 

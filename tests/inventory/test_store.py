@@ -21,10 +21,12 @@ from domain.errors import StorageError
 from domain.events import Event, SetpointSent
 from domain.ids import EvseId, MeterId
 from inventory import queries, repository, store
+from inventory.engines import database_url
 from inventory.live import LiveState
+from inventory.pending import Pending, StoreCounts
 from inventory.records import DecisionRecord, LedgerRecord, ReadingRecord, Record, SetpointEvent
 from inventory.repository import load_state, prune, save_site
-from inventory.store import AsyncStore, InlineStore, Pending, Store, StoreCounts, async_url
+from inventory.store import AsyncStore, InlineStore, Store
 
 SITE = site()
 E1 = EvseId("E1")
@@ -337,10 +339,18 @@ async def test_a_database_that_cannot_be_opened_is_named(url: str) -> None:
         await AsyncStore.open(url)
 
 
-def test_the_asynchronous_driver_is_written_out() -> None:
-    assert async_url("sqlite:///x.db") == "sqlite+aiosqlite:///x.db"
-    assert async_url("sqlite+aiosqlite:///x.db") == "sqlite+aiosqlite:///x.db"
-    assert async_url("postgresql+psycopg://h/d") == "postgresql+psycopg://h/d"
+@pytest.mark.parametrize(
+    ("written", "opened"),
+    [
+        ("sqlite:///x.db", "sqlite+aiosqlite:///x.db"),
+        ("sqlite+aiosqlite:///x.db", "sqlite+aiosqlite:///x.db"),
+        ("postgresql://me:secret@h/d", "postgresql+psycopg://me:secret@h/d"),
+        ("postgres://h/d", "postgresql+psycopg://h/d"),
+        ("postgresql+psycopg://h/d?sslmode=require", "postgresql+psycopg://h/d?sslmode=require"),
+    ],
+)
+def test_the_driver_is_written_out(written: str, opened: str) -> None:
+    assert database_url(written).render_as_string(hide_password=False) == opened
 
 
 async def test_a_sent_limit_is_recorded_step_by_step(a_store: Any) -> None:
