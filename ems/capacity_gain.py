@@ -1,4 +1,4 @@
-"""How much more the EVSEs of a site may draw together because currents add as phasors (ems.md section 1)."""
+"""How much more a site's EVSEs get because currents add as phasors (ems.md section 1) and because they take turns."""
 
 from dataclasses import dataclass, replace
 
@@ -10,18 +10,31 @@ from ems.panel import capacity, compile_panel
 from ems.problem import Vector
 from ems.solver import LinearProgram
 
+_FITS_A = 1e-9
+
 
 @dataclass(frozen=True, slots=True)
 class CapacityGain:
-    """The largest power of all EVSEs together beside the design load, kW, in each form."""
+    """The largest power of all EVSEs together beside the design load, kW, in each form.
+
+    `at_once` of `evses` have room for their minimum current at the same time, in the site's own form and in the order
+    of the site file: without turns the others would get nothing.
+    """
 
     arithmetic_kw: float
     phasor_kw: float
+    at_once: int
+    evses: int
 
     @property
     def gain_frac(self) -> float:
         """What the phasor form adds, as a part of the arithmetic form; 0 where that is 0."""
         return 0.0 if self.arithmetic_kw <= 0.0 else self.phasor_kw / self.arithmetic_kw - 1.0
+
+    @property
+    def rotation_gain_frac(self) -> float:
+        """How many more EVSEs are served by turns, as a part of those at once; 0 where none fits or all do."""
+        return 0.0 if self.at_once == 0 else self.evses / self.at_once - 1.0
 
     def __str__(self) -> str:
         forms = f"arithmetic form {self.arithmetic_kw:.1f} kW, phasor form {self.phasor_kw:.1f} kW"
@@ -33,15 +46,32 @@ def capacity_gain(site: Site) -> CapacityGain:
 
     Every EVSE may have anything up to its rating: minimum currents do not count here.
     """
-    return CapacityGain(_largest_kw(site, "arithmetic"), _largest_kw(site, "phasor"))
+    return CapacityGain(
+        _largest_kw(site, "arithmetic"), _largest_kw(site, "phasor"), _at_once(site), evses=len(site.evses)
+    )
+
+
+def _at_once(site: Site) -> int:
+    panel = compile_panel(site)
+    left_a = np.maximum(capacity(panel, site, _design_loads(site)), 0.0)
+    count = 0
+    for column, evse in enumerate(site.evses):
+        load_a = panel.matrix[:, column] * evse.min_a
+        if (load_a <= left_a + _FITS_A).all():
+            left_a -= load_a
+            count += 1
+    return count
+
+
+def _design_loads(site: Site) -> dict[FeederId, PhaseAmps]:
+    return {one.id: one.base_load_max_a for one in site.feeders if one.base_load_max_a is not None}
 
 
 def _largest_kw(site: Site, model: str) -> float:
     electrical = replace(site.electrical, model="phasor" if model == "phasor" else "arithmetic")
     formed = replace(site, electrical=electrical)
     panel = compile_panel(formed)
-    loads: dict[FeederId, PhaseAmps] = {f.id: f.base_load_max_a for f in site.feeders if f.base_load_max_a is not None}
-    room_a = np.maximum(capacity(panel, formed, loads), 0.0)
+    room_a = np.maximum(capacity(panel, formed, _design_loads(site)), 0.0)
     kinds = panel.kinds
     most_a = np.bincount(kinds.of_evse, [evse.max_a for evse in site.evses], len(kinds.conductors)).astype(np.float64)
     watts: Vector = np.zeros(len(kinds.conductors))

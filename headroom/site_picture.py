@@ -20,6 +20,7 @@ from ems.base_load import EvseTrack
 from ems.capacity_gain import capacity_gain
 from forecasting.port import Forecaster
 from headroom.base_loads import BaseLoads
+from headroom.load_minutes import LoadMinutes
 from headroom.resending import hold_s
 from headroom.verdicts import verdict_of
 from inventory.inputs import inputs_of
@@ -52,6 +53,7 @@ class SitePicture:
         self.live = live
         self.base = BaseLoads(self.site, live, forecaster)
         self.capacity = capacity_gain(self.site)
+        self.loads = LoadMinutes(self.site)
         self._dirty = True
         self._estimated_at = now
         self._silent_since: dict[ChargerId, datetime] = {charger.id: now for charger in self.site.chargers}
@@ -304,7 +306,8 @@ class SitePicture:
         self._decided_a = {
             view.evse: view.ledger.measured_a for view in snapshot.evses.values() if view.ledger.measured_a is not None
         }
-        return self.live.decided(decision, inputs=inputs_of(snapshot), elapsed_ms=elapsed_ms)
+        kept = self.live.decided(decision, inputs=inputs_of(snapshot), elapsed_ms=elapsed_ms)
+        return kept + self.loads.decided(snapshot, decision)
 
     # What others ask.
 

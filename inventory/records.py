@@ -17,6 +17,7 @@ from domain.rotation import RotationState
 from domain.session import EvseState, Session
 from domain.setpoint import Alarm, Decision
 from domain.snapshot import TemporaryLimit
+from inventory.load_book import FeederMinute, Shortfall
 from inventory.quirk_book import ChargerQuirks, ModelQuirks
 
 
@@ -195,6 +196,8 @@ Record = (
     | ChargerQuirks
     | ModelQuirks
     | CsmsProfilesRecord
+    | FeederMinute
+    | Shortfall
 )
 
 
@@ -220,6 +223,8 @@ _KEYS: Mapping[type, Callable[[Any], Hashable]] = {
     ChargerQuirks: lambda record: record.charger,
     ModelQuirks: lambda record: record.model,
     CsmsProfilesRecord: lambda record: record.charger,
+    FeederMinute: lambda record: (record.site, record.feeder, record.at),
+    Shortfall: lambda record: (record.session, record.since),
 }
 
 

@@ -232,6 +232,8 @@ def prune(conn: Connection, older_than: datetime, *, at_most: int = 10_000) -> d
         t.meter_readings: t.meter_readings.c.at < older_than,
         t.setpoint_events: t.setpoint_events.c.at < older_than,
         t.decisions: t.decisions.c.at < older_than,
+        t.feeder_minutes: t.feeder_minutes.c.at < older_than,
+        t.shortfalls: t.shortfalls.c.since < older_than,
         t.sessions: t.sessions.c.ended_at < older_than,
         t.alarms: t.alarms.c.cleared_at < older_than,
         t.temporary_limits: or_(

@@ -16,6 +16,7 @@ from domain.setpoint import Alarm, AlarmKind, Decision, Rung, Setpoint
 from domain.site import Phase
 from domain.snapshot import TemporaryLimit
 from inventory import tables
+from inventory.load_book import FeederMinute, Shortfall
 from inventory.quirk_book import ChargerQuirks, ModelQuirks
 from inventory.records import (
     AlarmRecord,
@@ -94,6 +95,8 @@ _CHARGER = (
 )
 _MODEL = ("vendor", "model", "firmware")
 _SAMPLE = ("received_at", "at", "current_a", "voltage_v", "power_w", "energy_wh", "offered_a", "soc")
+PER_PHASE = ("base", "upper", "ev", "largest")
+"""What a feeder's minute has of each phase: `base_a_a` is the base load of phase A, in A."""
 _LIMIT = ("id", "limit_a", "starts_at", "ends_at", "reason", "author")
 
 
@@ -226,6 +229,23 @@ def _csms_profiles(record: CsmsProfilesRecord) -> Values:
     }
 
 
+def _minute(record: FeederMinute) -> Values:
+    means = {
+        f"{name}_{phase.value.lower()}_a": getattr(record, f"{name}_a").get(phase)
+        for name in PER_PHASE
+        for phase in Phase
+    }
+    rest = _take(record, ("at", "seconds", "limit_a", "curtailed_w", "waiting"))
+    return {"site_id": record.site, "feeder_id": record.feeder, **rest, **means}
+
+
+def _shortfall(record: Shortfall) -> Values:
+    return {
+        "session_id": record.session,
+        **_take(record, ("since", "waited_s", "longest_wait_s", "curtailed_wh")),
+    }
+
+
 ROWS: Mapping[type, tuple[Table, Callable[[Any], Values]]] = {
     ChargerFacts: (tables.chargers, _charger),
     ConnectorFacts: (tables.connectors, _connector),
@@ -246,6 +266,8 @@ ROWS: Mapping[type, tuple[Table, Callable[[Any], Values]]] = {
     ChargerQuirks: (tables.charger_quirks, _charger_quirks),
     ModelQuirks: (tables.model_quirks, _model_quirks),
     CsmsProfilesRecord: (tables.csms_profiles, _csms_profiles),
+    FeederMinute: (tables.feeder_minutes, _minute),
+    Shortfall: (tables.shortfalls, _shortfall),
 }
 """Where a record goes, in the order in which a batch is written, and as what."""
 

@@ -275,6 +275,39 @@ rotations = Table(
     Column("updated_at", UtcDateTime),
 )
 
+
+def _per_phase(name: str) -> list[Column[Any]]:
+    return [Column(f"{name}_{phase}_a", Float) for phase in "abc"]
+
+
+feeder_minutes = Table(
+    "feeder_minutes",
+    metadata,
+    Column("site_id", ID, primary_key=True),
+    Column("feeder_id", ID, primary_key=True),
+    Column("at", UtcDateTime, primary_key=True),
+    Column("seconds", Float, nullable=False),
+    *_per_phase("base"),
+    *_per_phase("upper"),
+    *_per_phase("ev"),
+    *_per_phase("largest"),
+    Column("limit_a", Float, nullable=False),
+    Column("curtailed_w", Float, nullable=False),
+    Column("waiting", Float, nullable=False),
+    Index(None, "at"),
+)
+
+shortfalls = Table(
+    "shortfalls",
+    metadata,
+    Column("session_id", String(20), primary_key=True),
+    Column("since", UtcDateTime, primary_key=True),
+    Column("waited_s", Float, nullable=False),
+    Column("longest_wait_s", Float, nullable=False),
+    Column("curtailed_wh", Float, nullable=False),
+    Index(None, "since"),
+)
+
 alarms = Table(
     "alarms",
     metadata,

@@ -22,6 +22,17 @@ def test_balanced_pairs_gain_two_over_root_three():
     assert "+15.5 %" in str(gain)
 
 
+def test_turns_serve_those_for_whom_there_is_no_room_at_once():
+    """At 6 A minimum each of 6 EVSEs on one line, 20 A carry three."""
+    feeder = make_feeder("main", 20.0, usable=1.0)
+    gain = capacity_gain(make_site([feeder], [make_evse(f"e{n}", "main", (A,)) for n in range(6)]))
+    assert (gain.at_once, gain.evses, gain.rotation_gain_frac) == (3, 6, pytest.approx(1.0))
+    roomy = make_site([make_feeder("main", 400.0)], [make_evse(f"e{n}", "main", (A,)) for n in range(6)])
+    assert capacity_gain(roomy).rotation_gain_frac == 0.0
+    tiny = make_site([make_feeder("main", 5.0, usable=1.0)], [make_evse("e", "main", (A,))])
+    assert (capacity_gain(tiny).at_once, capacity_gain(tiny).rotation_gain_frac) == (0, 0.0)
+
+
 def test_line_to_neutral_loads_gain_nothing():
     site = make_site([make_feeder("main", 50.0)], [make_evse(f"e{n}", "main", (A,)) for n in range(3)])
     assert capacity_gain(site).gain_frac == pytest.approx(0.0)

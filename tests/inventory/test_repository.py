@@ -27,12 +27,15 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.pool import StaticPool
 
 from domain import events as e
-from domain.ids import EvseId, MeterId
+from domain.ids import EvseId, FeederId, MeterId
 from domain.quirks import Model, Quirks
 from domain.session import Session
+from domain.site import Phase
 from inventory import queries
+from inventory.engines import prepare_sqlite
 from inventory.inputs import inputs_of
 from inventory.live import LiveState
+from inventory.load_book import FeederMinute, Shortfall
 from inventory.migrations import upgrade
 from inventory.records import (
     LedgerRecord,
@@ -46,7 +49,6 @@ from inventory.records import (
 from inventory.repository import load_state, prune, save_site, site_digest, write
 from inventory.rows import dump_json
 from inventory.site_file import parse_site
-from inventory.store import prepare_sqlite
 
 SITE = site()
 
@@ -258,6 +260,10 @@ def test_pruning_takes_the_past_and_leaves_what_is_in_force(conn: Connection) ->
     records += live.put_limit(limit("past", ends_s=30))
     records += live.put_limit(limit("present", ends_s=None))
     records += live.apply(e.SetpointSent(EvseId("E1"), after(30), 6.0, decision(10).id), after(30))
+    amps = {Phase.A: 1.0}
+    for s in (0, 120):
+        records.append(FeederMinute(SITE.id, FeederId("p1"), after(s), 60.0, amps, amps, amps, amps, 48.0, 0.0, 0.0))
+        records.append(Shortfall("s", after(s), 1.0, 1.0, 1.0))
     write(conn, records)
     assert set(prune(conn, after(0)).values()) == {0}
     counts = prune(conn, after(100), at_most=1)
@@ -266,6 +272,8 @@ def test_pruning_takes_the_past_and_leaves_what_is_in_force(conn: Connection) ->
         "meter_readings": 1,
         "setpoint_events": 1,
         "decisions": 1,
+        "feeder_minutes": 1,
+        "shortfalls": 1,
         "sessions": 1,
         "alarms": 1,
         "temporary_limits": 1,

@@ -1,0 +1,243 @@
+"""What is remembered of loads: each decision's picture holds until the next, and is written by the minute."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from domain.ids import EvseId, FeederId, SiteId
+from domain.setpoint import Decision, ReasonKind, Setpoint
+from domain.site import Evse, Phase, PhaseAmps, Site
+from domain.snapshot import EvseView, SiteSnapshot
+from ems.capacity_gain import volt_amperes
+from ems.wiring import compile_wiring
+from inventory.load_book import FeederMinute, Shortfall
+from inventory.records import session_id
+
+MINUTE = timedelta(minutes=1)
+_LONGEST_GAP = timedelta(minutes=5)
+"""A picture is not believed for longer than this: the service stood still."""
+
+_WANTS_NO_MORE = frozenset(
+    {
+        ReasonKind.GRANTED,
+        ReasonKind.CAR_LIMIT,
+        ReasonKind.CSMS_LIMIT,
+        ReasonKind.CAR_FULL,
+        ReasonKind.NO_SESSION,
+        ReasonKind.NO_LINK,
+        ReasonKind.WIRING_TEST,
+    }
+)
+"""Reasons for a limit that are not the building's."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """A feeder as a decision found it and left it."""
+
+    base_a: PhaseAmps
+    upper_a: PhaseAmps
+    ev_a: PhaseAmps
+    limit_a: float
+    curtailed_w: float
+    waiting: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Want:
+    """A session as a decision left it: what it could have taken beyond its limit, and whether it waits at 0 A."""
+
+    session: str
+    curtailed_w: float
+    waits: bool
+
+
+@dataclass
+class _Minute:
+    """What has been seen of a feeder in the present minute."""
+
+    seconds: float = 0.0
+    sums: dict[str, dict[Phase, float]] = field(default_factory=dict)
+    largest_a: dict[Phase, float] = field(default_factory=dict)
+    limit_a: float = float("inf")
+    curtailed_ws: float = 0.0
+    waiting_s: float = 0.0
+
+    def add(self, load: _Load, seconds: float) -> "_Minute":
+        """A load that stood for so long."""
+        self.seconds += seconds
+        for name, amps in (("base_a", load.base_a), ("upper_a", load.upper_a), ("ev_a", load.ev_a)):
+            summed = self.sums.setdefault(name, {})
+            for phase, current_a in amps.items():
+                summed[phase] = summed.get(phase, 0.0) + current_a * seconds
+        for phase, base_a in load.base_a.items():
+            self.largest_a[phase] = max(self.largest_a.get(phase, 0.0), base_a + load.ev_a[phase])
+        self.limit_a = min(self.limit_a, load.limit_a)
+        self.curtailed_ws += load.curtailed_w * seconds
+        self.waiting_s += load.waiting * seconds
+        return self
+
+    def record(self, site: SiteId, feeder: FeederId, at: datetime) -> FeederMinute:
+        """As it is kept."""
+        means = {name: {phase: one / self.seconds for phase, one in amps.items()} for name, amps in self.sums.items()}
+        return FeederMinute(
+            site=site,
+            feeder=feeder,
+            at=at,
+            seconds=self.seconds,
+            **means,
+            largest_a=dict(self.largest_a),
+            limit_a=self.limit_a,
+            curtailed_w=self.curtailed_ws / self.seconds,
+            waiting=self.waiting_s / self.seconds,
+        )
+
+
+@dataclass
+class _Lack:
+    """What a session went without until now."""
+
+    since: datetime
+    waited_s: float = 0.0
+    longest_wait_s: float = 0.0
+    waits_s: float = 0.0
+    curtailed_wh: float = 0.0
+
+
+class LoadMinutes:
+    """Turns decisions into minutes of feeders and shortfalls of sessions. No clock, no I/O: records go out."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._phasor = site.electrical.model == "phasor"
+        self._wiring = compile_wiring(site)
+        self._at: datetime | None = None
+        self._loads: Mapping[FeederId, _Load] = {}
+        self._wants: tuple[_Want, ...] = ()
+        self._minute: datetime | None = None
+        self._minutes: dict[FeederId, _Minute] = {}
+        self._lacks: dict[str, _Lack] = {}
+
+    def decided(self, snapshot: SiteSnapshot, decision: Decision) -> tuple[FeederMinute | Shortfall, ...]:
+        """Take up a decision; returns the minutes that ended before it, the present one, and changed shortfalls."""
+        now = snapshot.at
+        records = tuple(self._pass_time(now))
+        self._at, self._wants = now, tuple(self._wanted(snapshot, decision))
+        self._loads = self._seen(snapshot, decision)
+        running = {want.session for want in self._wants}
+        for gone in self._lacks.keys() - running:
+            del self._lacks[gone]
+        for want in self._wants:
+            self._lacks.setdefault(want.session, _Lack(now))
+        minute = _minute_of(now)
+        if self._minute != minute:
+            self._minute, self._minutes = minute, {}
+        return records + tuple(self._written())
+
+    def _pass_time(self, now: datetime) -> Iterator[FeederMinute | Shortfall]:
+        """What held since the last decision, added up; a minute that ended on the way goes out."""
+        if self._at is None or not timedelta(0) < now - self._at <= _LONGEST_GAP:
+            return
+        since = self._at
+        while since < now:
+            until = min(now, _minute_of(since) + MINUTE)
+            if self._minute != _minute_of(since):
+                self._minute, self._minutes = _minute_of(since), {}
+            self._add((until - since).total_seconds())
+            if until == _minute_of(since) + MINUTE:
+                yield from self._written()
+            since = until
+        yield from self._lacking((now - self._at).total_seconds())
+
+    def _add(self, seconds: float) -> None:
+        for feeder, load in self._loads.items():
+            self._minutes.setdefault(feeder, _Minute()).add(load, seconds)
+
+    def _lacking(self, seconds: float) -> Iterator[Shortfall]:
+        for want in self._wants:
+            lack = self._lacks[want.session]
+            if not want.waits:
+                lack.waits_s = 0.0
+            if not (want.waits or want.curtailed_w):
+                continue
+            lack.curtailed_wh += want.curtailed_w * seconds / 3600
+            if want.waits:
+                lack.waited_s += seconds
+                lack.waits_s += seconds
+                lack.longest_wait_s = max(lack.longest_wait_s, lack.waits_s)
+            yield Shortfall(want.session, lack.since, lack.waited_s, lack.longest_wait_s, lack.curtailed_wh)
+
+    def _written(self) -> Iterator[FeederMinute]:
+        """The present minute of every feeder; one of which nothing has passed yet as it stands."""
+        assert self._minute is not None
+        for feeder, load in self._loads.items():
+            minute = self._minutes.get(feeder) or _Minute().add(load, 1.0)
+            yield minute.record(self._site.id, feeder, self._minute)
+
+    def _wanted(self, snapshot: SiteSnapshot, decision: Decision) -> Iterator[_Want]:
+        for point in decision.setpoints:
+            view = snapshot.evses[point.evse]
+            if view.session is not None and view.session.ended_at is None:
+                curtailed_w = _curtailed_w(self._site, self._site.evse(point.evse), view, point)
+                yield _Want(session_id(view.session), curtailed_w, curtailed_w > 0.0 and point.limit_a == 0.0)
+
+    def _seen(self, snapshot: SiteSnapshot, decision: Decision) -> dict[FeederId, _Load]:
+        drawn_a = drawn(snapshot)
+        curtailed_w, waiting = dict.fromkeys(snapshot.feeders, 0.0), dict.fromkeys(snapshot.feeders, 0.0)
+        for point in decision.setpoints:
+            evse = self._site.evse(point.evse)
+            lacking_w = _curtailed_w(self._site, evse, snapshot.evses[point.evse], point)
+            curtailed_w[evse.feeder] += lacking_w
+            waiting[evse.feeder] += lacking_w > 0.0 and point.limit_a == 0.0
+        return {
+            feeder.id: _Load(
+                base_a={phase: view.base_likely_a.get(phase, 0.0) for phase in feeder.phases},
+                upper_a={
+                    phase: max(view.base_high_a.get(phase, 0.0), view.forecast_a.get(phase, 0.0))
+                    for phase in feeder.phases
+                },
+                ev_a={phase: self._ev_a(feeder.id, phase, drawn_a) for phase in feeder.phases},
+                limit_a=min([feeder.usable_a, *_limits_a(snapshot, feeder.id)]),
+                curtailed_w=curtailed_w[feeder.id],
+                waiting=waiting[feeder.id],
+            )
+            for feeder, view in ((one, snapshot.feeders[one.id]) for one in self._site.feeders)
+        }
+
+    def _ev_a(self, feeder: FeederId, phase: Phase, drawn_a: Mapping[EvseId, float]) -> float:
+        """What the EVSEs put on a line, A; where a transformer's group is not known, the larger of both."""
+        lines = self._wiring.at.get((feeder, phase), ())
+        return max((line.current_a(drawn_a, phasor=self._phasor) for line in lines), default=0.0)
+
+
+def _limits_a(snapshot: SiteSnapshot, feeder: FeederId) -> list[float]:
+    """The temporary limits that hold at a feeder now."""
+    return [
+        one.limit_a
+        for one in snapshot.limits
+        if one.feeder == feeder and one.starts_at <= snapshot.at and (one.ends_at is None or snapshot.at < one.ends_at)
+    ]
+
+
+def drawn(snapshot: SiteSnapshot) -> dict[EvseId, float]:
+    """What each EVSE draws: measured, or the newest limit where it has a car and nothing is measured; A."""
+    found: dict[EvseId, float] = {}
+    for view in snapshot.evses.values():
+        measured_a = view.ledger.measured_a
+        if measured_a is None:
+            measured_a = view.ledger.limit_a if view.session is not None else 0.0
+        found[view.evse] = measured_a
+    return found
+
+
+def _curtailed_w(site: Site, evse: Evse, view: EvseView, point: Setpoint) -> float:
+    """The power that EVSE and car could take beyond the limit, where the limit is the building's doing; W."""
+    if point.reason.kind in _WANTS_NO_MORE or view.session is None:
+        return 0.0
+    bounds = (evse.max_a, view.csms_limit_a, view.seen_max_a)
+    most_a = min(bound for bound in bounds if bound is not None)
+    return max(0.0, most_a - point.limit_a) * volt_amperes(site, evse)
+
+
+def _minute_of(at: datetime) -> datetime:
+    return at.replace(second=0, microsecond=0)
