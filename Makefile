@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-done
+PAGE := headroom/page/index.html
 
 .PHONY: setup demo test lint bench soak lock clean
-setup: $(STAMP)
+setup: $(STAMP) $(PAGE)
 
 $(STAMP): requirements/lock.txt pyproject.toml deploy/setup.sh
 	@PYTHON="$(PYTHON)" TORCH="$(TORCH)" bash deploy/setup.sh $(VENV)
 	@touch $@
+
+$(PAGE): $(shell find dashboard -type f -not -path '*/node_modules/*' -not -name schema.d.ts)
+	@bash deploy/page.sh
 
 demo: setup
 	@$(BIN)/headroom demo $(ARGS)
@@ -37,4 +41,4 @@ lock:
 	  -c requirements/lock.txt --no-emit-index-url --no-header --python-version 3.11 -q -o requirements/service.txt
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) headroom/page dashboard/node_modules

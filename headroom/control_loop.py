@@ -15,9 +15,8 @@ from domain.ids import ChargerId, DecisionId, EvseId
 from domain.ports import Clock
 from domain.setpoint import Decision, Setpoint
 from domain.site import Site
-from domain.snapshot import EvseView, SiteSnapshot
+from domain.snapshot import SiteSnapshot
 from ems.decide import compile_plan, recheck
-from ems.ledger import counted_a
 from headroom.decider import Decider, Question
 from headroom.feed import Feed
 from headroom.lookahead import NoPlans, Plans
@@ -109,7 +108,8 @@ class SiteController:
         self._around.store.put(*change.records)
         self._tell_alarms(change.records)
         for evse in change.evses:
-            self._around.feed.publish(self.site.id, "evse", evse_notice(self.picture.view(evse, now)))
+            notice = evse_notice(self.picture.view(evse, now), self.site.evse(evse), now)
+            self._around.feed.publish(self.site.id, "evse", notice)
         for feeder in change.feeders:
             self._around.feed.publish(self.site.id, "feeder", feeder_notice(self.picture.feeders[feeder]))
         self.trigger(*change.triggers)
@@ -148,10 +148,6 @@ class SiteController:
     def latest_setpoint(self, evse: EvseId) -> Setpoint | None:
         """The newest decision about an EVSE."""
         return self._setpoints.get(evse)
-
-    def counted_a(self, view: EvseView, now: datetime) -> float:
-        """What the panel counts an EVSE at, in A."""
-        return counted_a(view.ledger, self.site.evse(view.evse), now)
 
     def version(self, charger: ChargerId) -> str | None:
         """The OCPP version of a charger's newest link."""
@@ -226,12 +222,16 @@ class SiteController:
         around.store.put(*records)
         self._tell_alarms(records)
         changed = [point for point in decision.setpoints if self._differs(point)]
+        stands = [point for point in decision.setpoints if not self._differs(point)]
+        explained = [point for point in stands if self._setpoints[point.evse].reason.text != point.reason.text]
         self.statistics.rotations += self._turns_passed(decision)
         self.latest = decision
         self._setpoints = {point.evse: point for point in decision.setpoints}
         if changed or decision.alarms:
             self.decisions.append(decision)
-            around.feed.publish(self.site.id, "decision", decision_notice(decision, changed, elapsed_ms))
+        if changed or explained or decision.alarms:
+            notice = decision_notice(decision, changed, explained, elapsed_ms)
+            around.feed.publish(self.site.id, "decision", notice)
         fresh = events == self._events
         self._carry_out(decision, decision.setpoints if fresh else self._by_new_facts(decision, snapshot))
 

@@ -1,14 +1,22 @@
 """What the event stream says, ready for JSON."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from domain.setpoint import Decision, Setpoint
+from domain.site import Evse
 from domain.snapshot import EvseView, FeederView
+from ems.ledger import counted_a
 from inventory.records import AlarmRecord, Record
 
 
-def decision_notice(decision: Decision, changed: Sequence[Setpoint], elapsed_ms: float) -> dict[str, object]:
-    """A decision: which set-points changed, and why, in the words of a resident's question."""
+def decision_notice(
+    decision: Decision, changed: Sequence[Setpoint], explained: Sequence[Setpoint], elapsed_ms: float
+) -> dict[str, object]:
+    """A decision: which set-points changed, and why, in the words of a resident's question.
+
+    `explained`: those that stand as they were, for another reason.
+    """
     return {
         "id": decision.id,
         "at": decision.at.isoformat(),
@@ -17,29 +25,40 @@ def decision_notice(decision: Decision, changed: Sequence[Setpoint], elapsed_ms:
         "rung_why": decision.rung_why,
         "elapsed_ms": round(elapsed_ms, 3),
         "alarms": [alarm.text for alarm in decision.alarms],
-        "changed": [
-            {
-                "evse": point.evse,
-                "limit_a": point.limit_a,
-                "target_a": point.target_a,
-                "kind": point.reason.kind,
-                "text": point.reason.text,
-            }
-            for point in changed
-        ],
+        "changed": [_point(point) for point in changed],
+        "explained": [_point(point) for point in explained],
     }
 
 
-def evse_notice(view: EvseView) -> dict[str, object]:
-    """An EVSE as it is now."""
+def _point(point: Setpoint) -> dict[str, object]:
+    reason = point.reason
+    return {
+        "evse": point.evse,
+        "limit_a": point.limit_a,
+        "target_a": point.target_a,
+        "kind": reason.kind,
+        "text": reason.text,
+        "feeder": reason.feeder,
+        "phase": reason.phase,
+        "place": reason.place,
+        "next_turn_at": None if reason.next_turn_at is None else reason.next_turn_at.isoformat(),
+    }
+
+
+def evse_notice(view: EvseView, evse: Evse, now: datetime) -> dict[str, object]:
+    """An EVSE as it is now, and what the panel counts it at."""
     return {
         "id": view.evse,
         "state": view.state,
         "linked": view.linked,
         "in_force_a": view.ledger.limit_a,
+        "counted_a": round(counted_a(view.ledger, evse, now), 2),
         "measured_a": view.ledger.measured_a,
+        "measured_at": None if view.ledger.measured_at is None else view.ledger.measured_at.isoformat(),
         "confirmed": view.ledger.settled,
+        "trusted": view.ledger.trusted,
         "transaction_id": None if view.session is None else view.session.transaction_id,
+        "energy_kwh": None if view.session is None else round(view.session.energy_wh / 1000, 3),
     }
 
 

@@ -2,11 +2,11 @@
 
 from uuid import uuid4
 
-from fastapi import APIRouter, FastAPI
-from fastapi.responses import HTMLResponse
+from fastapi import FastAPI
 
 from headroom.api import (
     alarms,
+    analysis,
     audit,
     decisions,
     driver,
@@ -15,11 +15,14 @@ from headroom.api import (
     forecast,
     health,
     limits,
+    load,
     login,
     messages,
     meters,
     metrics,
     openapi,
+    outages,
+    page,
     problems,
     quirks,
     sessions,
@@ -33,10 +36,6 @@ from headroom.api.permissions import PermissionTable
 from headroom.api.writes import Writes
 from headroom.service import Service
 
-_PAGE = """<!doctype html><html lang="en"><title>Headroom</title>
-<p>Headroom is running. Its REST API is described at <a href="/openapi.json">/openapi.json</a>.
-The page is not built here."""
-
 
 def create_app(service: Service, authority: Authority) -> FastAPI:
     """The application; it starts and stops nothing, the supervisor does.
@@ -45,7 +44,6 @@ def create_app(service: Service, authority: Authority) -> FastAPI:
     """
     app = FastAPI(title="Headroom", version="1", docs_url=None, redoc_url=None)
     problems.install(app)
-    app.include_router(_page())
     app.include_router(health.router(service))
     app.include_router(metrics.router(service))
     for routes in (
@@ -56,6 +54,9 @@ def create_app(service: Service, authority: Authority) -> FastAPI:
         messages.router(service),
         meters.router(service),
         forecast.router(service),
+        load.router(service),
+        analysis.router(service),
+        outages.router(service),
         limits.router(service),
         strategy.router(service),
         alarms.router(service),
@@ -67,17 +68,8 @@ def create_app(service: Service, authority: Authority) -> FastAPI:
         driver.router(service),
     ):
         app.include_router(routes, prefix="/api/v1")
+    app.include_router(page.router())
     openapi.install(app)
     writes = Writes(service.store, service.clock, lambda: str(uuid4()))
     app.add_middleware(Gate, authority=authority, writes=writes, table=PermissionTable())
     return app
-
-
-def _page() -> APIRouter:
-    routes = APIRouter()
-
-    @routes.get("/", response_class=HTMLResponse, include_in_schema=False)
-    async def page() -> str:
-        return _PAGE
-
-    return routes

@@ -9,6 +9,7 @@ from domain.setpoint import Decision, Setpoint
 from domain.site import Feeder, PhaseAmps, Site
 from domain.snapshot import EvseView, FeederView, SiteSnapshot, TemporaryLimit
 from ems.capacity_gain import CapacityGain
+from ems.ledger import counted_a
 from headroom.api.advice import ADVICE
 from headroom.api.models import (
     AlarmDocument,
@@ -54,15 +55,19 @@ def site_document(controller: SiteController, now: datetime) -> SiteDocument:
         **site_summary(site).model_dump(),
         accept_unproven_failsafe=site.accept_unproven_failsafe,
         feeders=[_feeder(feeder, snapshot, loads[feeder.id]) for feeder in site.feeders],
-        capacity=_capacity(controller.picture.capacity),
+        capacity=capacity_document(controller.picture.capacity),
     )
 
 
-def _capacity(gain: CapacityGain) -> CapacityDocument:
+def capacity_document(gain: CapacityGain) -> CapacityDocument:
+    """What the phasor form and turns add."""
     return CapacityDocument(
         arithmetic_kw=round(gain.arithmetic_kw, 3),
         phasor_kw=round(gain.phasor_kw, 3),
         phasor_gain_frac=round(gain.gain_frac, 4),
+        evses=gain.evses,
+        at_once=gain.at_once,
+        rotation_gain_frac=round(gain.rotation_gain_frac, 4),
     )
 
 
@@ -123,7 +128,7 @@ def evse_document(controller: SiteController, view: EvseView, now: datetime) -> 
         setpoint_a=None if setpoint is None else setpoint.limit_a,
         target_a=None if setpoint is None else setpoint.target_a,
         in_force_a=view.ledger.limit_a,
-        counted_a=round(controller.counted_a(view, now), 2),
+        counted_a=round(counted_a(view.ledger, evse, now), 2),
         confirmed=view.ledger.settled,
         trusted=view.ledger.trusted,
         measured_a=view.ledger.measured_a,
@@ -136,6 +141,9 @@ def evse_document(controller: SiteController, view: EvseView, now: datetime) -> 
         wiring=None if wiring is None else WiringDocument.model_validate(wiring),
         reason=None if reason is None else reason.text,
         reason_kind=None if reason is None else reason.kind,
+        reason_feeder=None if reason is None else reason.feeder,
+        reason_phase=None if reason is None else reason.phase,
+        place=None if reason is None else reason.place,
         next_turn_at=None if reason is None else reason.next_turn_at,
     )
 

@@ -85,11 +85,14 @@ class SiteSummary(BaseModel):
 
 
 class CapacityDocument(BaseModel):
-    """The largest power of all EVSEs together beside the design load, by how currents are added."""
+    """The largest power of all EVSEs together beside the design load, by how currents are added; and what turns add."""
 
     arithmetic_kw: float = Field(description="as magnitudes")
     phasor_kw: float = Field(description="as phasors, as `electrical: {model: phasor}` does")
     phasor_gain_frac: float
+    evses: int = Field(description="who are served by turns")
+    at_once: int = Field(description="for how many there is room at their minimum current at the same time")
+    rotation_gain_frac: float = Field(description="evses / at_once - 1; 0 where none fits")
 
 
 class SiteDocument(SiteSummary):
@@ -181,6 +184,9 @@ class EvseDocument(BaseModel):
     wiring: WiringDocument | None = Field(description="null: not tested yet; see `control: {phase_detection: true}`")
     reason: str | None
     reason_kind: str | None
+    reason_feeder: str | None = Field(description="the panel that binds")
+    reason_phase: Phase | None = Field(description="its phase that binds")
+    place: int | None = Field(description="in the queue for a turn; 1 is next")
     next_turn_at: datetime | None
 
 

@@ -90,9 +90,8 @@ class BrokerPublisher:
         controller = next(one for name, one in self._service.controllers.items() if name == site)
         now = self._service.clock.now()
         for evse in controller.site.evses:
-            await self._say(
-                client, self._topic(site, "evse", evse.id), evse_notice(controller.picture.view(evse.id, now))
-            )
+            view = controller.picture.view(evse.id, now)
+            await self._say(client, self._topic(site, "evse", evse.id), evse_notice(view, evse, now))
         for feeder, view in controller.picture.feeders.items():
             await self._say(client, self._topic(site, "feeder", feeder), feeder_notice(view))
         standing = {

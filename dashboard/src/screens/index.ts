@@ -1,0 +1,38 @@
+/** Every screen below a site: its path, its name, who may see it, and its code, which is loaded when it is opened. */
+import type { ComponentType } from "preact";
+import type { Permission } from "../api/session";
+import type { IconName } from "../components/icon";
+import type { Building } from "../live/building";
+import type { Params } from "../router";
+import { texts } from "../texts";
+
+export interface ScreenProps {
+  building: Building;
+  params: Params;
+  query: URLSearchParams;
+}
+
+export interface Screen {
+  path: string;
+  title: string;
+  permission: Permission;
+  load: () => Promise<{ default: ComponentType<ScreenProps> }>;
+  /** Shown in the navigation, in this order; without it the screen is reached from another one. */
+  icon?: IconName;
+}
+
+export const SCREENS: readonly Screen[] = [
+  {
+    path: "",
+    title: texts.nav.site,
+    permission: "site",
+    icon: "site",
+    load: () => import("./site/site"),
+  },
+  {
+    path: "/evses/:evse",
+    title: texts.nav.evse,
+    permission: "read",
+    load: () => import("./evse/evse"),
+  },
+];
