@@ -26,7 +26,7 @@ VERSIONS: tuple[Version, ...] = ("ocpp1.6", "ocpp2.0.1")
 """Chargers speak them in turn."""
 
 _UNCHANGED = frozenset({"MeterValues"})
-"""Kept from the CSMS where it was ours to ask for, never changed: judged like all the others where nothing is asked."""
+"""Kept from the CSMS where they were ours to ask for, which the judge of frames knows; never changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,6 @@ class Surroundings:
     seed: int = 0
     validate: float = 0.01
     step_s: float = 1.0
-    samples_withheld: bool = False
     sample_interval_s: int = 10
     meter_interval_s: float = 10.0
 
@@ -56,7 +55,7 @@ class Twin:
     def __init__(self, site: Site, around: Surroundings, *, csms: tuple[str, int], wired: Site | None = None) -> None:
         self.site = site
         self._wired = wired or site
-        self.judge = FrameJudge(INTERCEPTED - (frozenset() if around.samples_withheld else _UNCHANGED))
+        self.judge = FrameJudge(INTERCEPTED - _UNCHANGED, holds=site.csms.outage == "hold")
         self.csms = SimulatedCsms(
             around.network, around.clock, host=csms[0], port=csms[1], judge=self.judge, validate=around.validate
         )

@@ -6,9 +6,12 @@ is never taken for the CSMS's, and when the replies to those stay inside.
 
 import re
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
+
+from simulators.asked_samples import AskedSamples
+from simulators.stand_in_judge import StandInBook, Tags, masked
 
 Side = Literal["charger", "csms"]
 CALL, RESULT, ERROR = "2", "3", "4"
@@ -23,6 +26,7 @@ class _Sent:
     kind: str
     call_id: str
     epoch: int
+    may_stay: bool = False
 
 
 @dataclass(slots=True)
@@ -42,24 +46,38 @@ class _Pair:
     csms_ids: set[str] = field(default_factory=set)
     injected_ids: "OrderedDict[str, None]" = field(default_factory=OrderedDict)
     exempt_ids: "OrderedDict[str, None]" = field(default_factory=OrderedDict)
+    samples: AskedSamples = field(default_factory=AskedSamples)
+    may_stay_ids: "OrderedDict[str, None]" = field(default_factory=OrderedDict)
+    stood_in_ids: "OrderedDict[str, None]" = field(default_factory=OrderedDict)
+    """CALLs of the charger that were answered in the CSMS's place."""
+    replay_ids: "OrderedDict[str, None]" = field(default_factory=OrderedDict)
+    """CALLs of the relay's own to the CSMS."""
+    book: StandInBook | None = None
 
 
 class FrameJudge:
     """What the ends saw, compared.
 
     Frames still on their way are not judged, nor those that a broken link swallowed: a frame that never arrived is
-    excused where a link of the pair opened or closed between it and the next one that did.
+    excused where a link of the pair opened or closed between it and the next one that did. Samples that the relay
+    itself asked the charger for may stay with it (`AskedSamples`).
 
     Args:
         intercepted: actions that the relay answers or rewrites by design; their CALLs and replies are not judged.
+        holds: the relay stands in for a CSMS that is away (`StandInBook`); it never does otherwise.
+
+    Attributes:
+        may_stand_in: whether the CSMS may be away for this charger, or was a short while ago.
     """
 
-    def __init__(self, intercepted: Iterable[str] = ()) -> None:
+    def __init__(self, intercepted: Iterable[str] = (), *, holds: bool = False) -> None:
         self.complaints: list[str] = []
         """The first 50 findings, in words."""
+        self.may_stand_in: Callable[[str], bool] = lambda _: True
         self._intercepted = frozenset(intercepted)
+        self._holds, self._tags = holds, Tags()
         self._pairs: dict[str, _Pair] = {}
-        self._altered = self._leaked = self._relayed = self._injected = 0
+        self._altered = self._leaked = self._relayed = self._injected = self._stood_in = 0
 
     def altered(self) -> int:
         """Frames that arrived changed, twice, out of order, or never sent, or that were dropped between others."""
@@ -77,6 +95,15 @@ class FrameJudge:
         """CALLs that the charger received and the CSMS never sent."""
         return self._injected
 
+    def stood_in(self) -> int:
+        """CALLs of chargers that were answered in the CSMS's place."""
+        return self._stood_in
+
+    def untold(self) -> list[str]:
+        """What was answered in the CSMS's place and the CSMS has not been told, in words."""
+        books = ((name, pair.book) for name, pair in self._pairs.items() if pair.book is not None)
+        return [f"{name}: answered and not told: {what[:300]}" for name, book in books for what in book.untold]
+
     def link_changed(self, identity: str) -> None:
         """A link of this charger, on either side, has opened or closed."""
         self._pair(identity).epoch += 1
@@ -84,19 +111,28 @@ class FrameJudge:
     def sent(self, identity: str, side: Side, text: str) -> None:
         """`side` has put this message on its link."""
         pair = self._pair(identity)
+        if self._holds:
+            text = masked(text)
         kind, call_id, action = _head(text)
         if side == "csms" and kind == CALL:
             pair.csms_ids.add(call_id)
         if self._is_exempt(pair, side, kind, call_id, action):
             return
-        if side == "charger" and kind in (RESULT, ERROR) and call_id in pair.injected_ids:
+        if kind in (RESULT, ERROR) and self._concerns_the_relay(pair, side, call_id, text):
             return
+        may_stay = side == "charger" and action == "MeterValues" and kind == CALL and pair.samples.may_stay(text)
+        if may_stay:
+            _remember(pair.may_stay_ids, call_id)
+        elif pair.book is not None and side == "charger" and kind == CALL:
+            pair.book.called(call_id, action, text)
         lane = pair.up if side == "charger" else pair.down
-        lane.pending.append(_Sent(text, kind, call_id, pair.epoch))
+        lane.pending.append(_Sent(text, kind, call_id, pair.epoch, may_stay))
 
     def received(self, identity: str, side: Side, text: str) -> None:
         """`side` has got this message."""
         pair = self._pair(identity)
+        if self._holds:
+            text = masked(text)
         kind, call_id, action = _head(text)
         sender: Side = "csms" if side == "charger" else "charger"
         if self._is_exempt(pair, sender, kind, call_id, action):
@@ -104,19 +140,61 @@ class FrameJudge:
         lane = pair.down if side == "charger" else pair.up
         if self._matches(identity, lane, text):
             self._relayed += 1
+            self._note_relayed(pair, side, kind, call_id, action)
         elif side == "charger" and kind == CALL and call_id not in pair.csms_ids:
             self._injected += 1
             _remember(pair.injected_ids, call_id)
+            pair.samples.injected(action, text)
         elif side == "csms" and kind in (RESULT, ERROR) and call_id not in pair.csms_ids:
             self._leaked += 1
             self._complain(identity, "a reply to a CALL that the CSMS never sent reached it", text)
+        elif side == "charger" and kind == RESULT and call_id in pair.may_stay_ids:
+            del pair.may_stay_ids[call_id]
+            _take(pair.up, CALL, call_id)
+        elif pair.book is not None and side == "charger" and kind in (RESULT, ERROR):
+            self._stand_in(identity, pair, pair.book, kind, call_id, text)
+        elif pair.book is not None and side == "csms" and kind == CALL:
+            _remember(pair.replay_ids, call_id)
+            if (wrong := pair.book.replayed(action, text)) is not None:
+                self._altered += 1
+                self._complain(identity, wrong, text)
         else:
             self._changed(identity, lane, kind, call_id, text)
+
+    def _concerns_the_relay(self, pair: _Pair, side: Side, call_id: str, text: str) -> bool:
+        """Whether a reply is to the relay: to a CALL of its own, or too late for one that it has answered."""
+        if side == "charger":
+            return call_id in pair.injected_ids
+        if pair.book is not None:
+            pair.book.csms_replied(call_id, text)
+        return call_id in pair.replay_ids or call_id in pair.stood_in_ids
+
+    def _note_relayed(self, pair: _Pair, side: Side, kind: str, call_id: str, action: str) -> None:
+        if pair.book is None:
+            return
+        if side == "csms" and kind == CALL:
+            pair.book.relayed(call_id, action)
+        elif side == "charger" and kind in (RESULT, ERROR):
+            pair.book.settled(call_id)
+
+    def _stand_in(self, identity: str, pair: _Pair, book: StandInBook, kind: str, call_id: str, text: str) -> None:
+        """The charger has got an answer that the CSMS did not send."""
+        self._stood_in += 1
+        _remember(pair.stood_in_ids, call_id)
+        _take(pair.up, CALL, call_id)
+        for reply in (RESULT, ERROR):
+            _take(pair.down, reply, call_id)
+        wrong = book.answered(call_id, kind, text)
+        if wrong is None and not self.may_stand_in(identity):
+            wrong = "an answer came in the CSMS's place although it was there"
+        if wrong is not None:
+            self._altered += 1
+            self._complain(identity, wrong, text)
 
     def _pair(self, identity: str) -> _Pair:
         pair = self._pairs.get(identity)
         if pair is None:
-            pair = self._pairs[identity] = _Pair()
+            pair = self._pairs[identity] = _Pair(book=StandInBook(self._tags) if self._holds else None)
         return pair
 
     def _is_exempt(self, pair: _Pair, sender: Side, kind: str, call_id: str, action: str) -> bool:
@@ -147,7 +225,7 @@ class FrameJudge:
         return True
 
     def _passed_over(self, identity: str, lane: _Lane, frame: _Sent, epoch: int) -> None:
-        excused = frame.epoch < epoch
+        excused = frame.epoch < epoch or frame.may_stay
         lane.missing[frame.text] = excused
         if len(lane.missing) > MAX_REMEMBERED:
             lane.missing.popitem(last=False)
@@ -156,15 +234,21 @@ class FrameJudge:
             self._complain(identity, "a frame did not arrive before one that was sent later", frame.text)
 
     def _changed(self, identity: str, lane: _Lane, kind: str, call_id: str, text: str) -> None:
-        original = next((one for one in lane.pending if (one.kind, one.call_id) == (kind, call_id)), None)
-        if original is not None:
-            lane.pending.remove(original)
+        _take(lane, kind, call_id)
         self._altered += 1
         self._complain(identity, "a frame arrived that was not sent so", text)
 
     def _complain(self, identity: str, what: str, text: str) -> None:
         if len(self.complaints) < MAX_COMPLAINTS:
             self.complaints.append(f"{identity}: {what}: {text[:300]}")
+
+
+def _take(lane: _Lane, kind: str, call_id: str) -> None:
+    """A frame is not expected any more."""
+    for number, one in enumerate(lane.pending):
+        if one.kind == kind and one.call_id == call_id:
+            del lane.pending[number]
+            return
 
 
 def _remember(known: "OrderedDict[str, None]", key: str) -> None:

@@ -87,7 +87,7 @@ class AttentiveDesk:
         self._adopt_news()
         self._woken_at = None
         self._verification.connected()
-        self._asks.connected()
+        self._asks.connected(now)
         for connector in self.inner.running:
             self._asks.session(connector, now, runs=True)
         if self._quirks.probed_at is None:

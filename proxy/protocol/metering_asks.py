@@ -77,10 +77,13 @@ class MeteringAsks:
         if evse is not None and _tells_enough(evse, event):
             self._since[event.connector] = event.at
 
-    def connected(self) -> None:
-        """A new socket: what was asked on the old one is not answered any more."""
+    def connected(self, now: datetime) -> None:
+        """A new socket: what was asked on the old one is not answered any more, and the time without a link says
+        nothing of what the charger reports.
+        """
         self._asked, self._waiting = None, []
         self._triggers.clear()
+        self._since = dict.fromkeys(self._since, now)
 
     @property
     def due_at(self) -> datetime | None:

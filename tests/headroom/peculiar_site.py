@@ -114,7 +114,7 @@ async def _live(
 ) -> Quay:
     clock, network, source = virtual_time.VirtualClock(), MemoryNetwork(), random.Random(1)
     logs.configure("critical", clock)
-    twin = Twin(where, Surroundings(clock, network, validate=1.0, samples_withheld=True), csms=("127.0.0.1", 9100))
+    twin = Twin(where, Surroundings(clock, network, validate=1.0), csms=("127.0.0.1", 9100))
     await twin.csms.start()
     store = InlineStore()
     new_id = lambda: str(uuid.UUID(int=source.getrandbits(128), version=4))  # noqa: E731 - a name for a port

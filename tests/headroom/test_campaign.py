@@ -40,7 +40,7 @@ def test_service_csms_and_meter_may_fail_and_nothing_is_lost() -> None:
     assert verdict.violations == ()
     assert (verdict.faults, verdict.calm_overload_s) == (6, 0.0)
     assert verdict.transactions > 0
-    assert verdict.frames > 1000
+    assert verdict.frames > 400
 
 
 def test_the_same_run_gives_the_same_verdict() -> None:

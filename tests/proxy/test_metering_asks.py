@@ -207,6 +207,17 @@ def test_one_that_reports_every_line_is_asked_for_nothing(lines: int) -> None:
     assert (bench.actions() == []) is (lines == 3)
 
 
+def test_the_time_without_a_link_is_no_silence_of_the_charger() -> None:
+    bench = Bench()
+    bench.session()
+    bench.pass_to(AFTER_S - 1)
+    bench.take(bench.desk.connected(bench.now))
+    bench.pass_to(2 * AFTER_S - 2)
+    assert bench.actions() == []
+    bench.pass_to(2 * AFTER_S)
+    assert bench.actions() != []
+
+
 def test_one_unsupported_measurand_costs_none_of_the_others() -> None:
     bench = Bench(supports=("Voltage", "Current.Import"))
     bench.session()
