@@ -23,7 +23,7 @@ from ems.panel import compile_panel
 from ems.problem import Infeasible, Outlook
 from ems.scenarios import Array
 from ems.situation import Layout
-from headroom.decider import begin_child
+from headroom.solver_process import begin_child
 
 _NICER = 10
 _FEWEST, _MOST = 20, 100

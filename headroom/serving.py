@@ -1,6 +1,7 @@
 """The live service in its process: store, solver, proxy and API under one supervisor."""
 
 import asyncio
+import os
 import socket
 import sys
 import uuid
@@ -22,7 +23,7 @@ from headroom.bootstrap import Outside, build
 from headroom.charger_gate import TlsOptions, open_gates, watch_files
 from headroom.clock import monotonic_s
 from headroom.console import print_json
-from headroom.decider import ProcessDecider
+from headroom.decider import ProcessDecider, shared
 from headroom.forecast_keeper import KeeperOptions
 from headroom.notifications.settings import NotifySettings
 from headroom.notifications.wiring import notifiers
@@ -79,7 +80,7 @@ async def run_service(
     gates, server_tls = open_gates(sites, listening.tls, clock.now)
     store = await AsyncStore.open(database)
     spool = open_spool(sites, database, settings.spool)
-    deciders, planner = {site.id: ProcessDecider(site) for site in sites}, ProcessPlanner()
+    deciders, planner = shared(sites, os.cpu_count() or 1), ProcessPlanner()
     try:
         outside = Outside(
             clock, LoopNetwork(), store, monotonic_s, _new_id, gates, spool, keeps_messages=True, planner=planner

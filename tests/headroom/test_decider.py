@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 import pytest
 import pytest_asyncio
 
-from domain.ids import DecisionId
+from domain.ids import DecisionId, SiteId
 from domain.setpoint import Rung
 from domain.site import Site
 from forecasting.persistence import Persistence
 from headroom import decider as module
-from headroom.decider import InlineDecider, ProcessDecider, Question
+from headroom import solver_process
+from headroom.decider import InlineDecider, ProcessDecider, Question, shared
 from headroom.site_picture import SitePicture
 from inventory.live import LiveState
 from inventory.site_file import parse_site
@@ -47,8 +48,8 @@ async def test_the_process_answers_as_the_inline_decider_does(decider: ProcessDe
 
 
 async def pid_of(decider: ProcessDecider) -> int:
-    assert decider.pid is not None
-    return decider.pid
+    assert decider.child.pid is not None
+    return decider.child.pid
 
 
 async def test_a_solver_that_dies_costs_a_rung_and_is_replaced(decider: ProcessDecider) -> None:
@@ -58,7 +59,7 @@ async def test_a_solver_that_dies_costs_a_rung_and_is_replaced(decider: ProcessD
     assert decision.rung is Rung.WATER_FILLING
     assert "died" in decision.rung_why
     assert len(decision.setpoints) == len(asked.snapshot.site.evses)
-    assert decider.lost == 1
+    assert decider.child.lost == 1
     await decider.start()
     assert (await decider.decide(asked)).rung is Rung.STRATEGY
 
@@ -75,7 +76,7 @@ async def test_a_solver_that_hangs_costs_a_rung_within_the_time_budget() -> None
         assert decision.rung is Rung.WATER_FILLING
         assert "300 ms" in decision.rung_why
         await asyncio.sleep(0.5)
-        assert decider.pid != hung
+        assert decider.child.pid != hung
     finally:
         decider.close()
 
@@ -96,17 +97,17 @@ async def test_a_solver_that_died_while_nobody_asked_costs_a_rung_too(decider: P
 
 
 async def test_a_solver_that_dies_while_it_starts_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_START_PAUSE_S", 0.5)
+    monkeypatch.setattr(solver_process, "_START_PAUSE_S", 0.5)
     site = building(2000)
     decider = ProcessDecider(site)
     try:
         starting = asyncio.get_running_loop().create_task(decider.start())
         await asyncio.sleep(0.1)
-        assert decider._pool is not None
-        for process in list(decider._pool._processes.values()):
+        assert decider.child._pool is not None
+        for process in list(decider.child._pool._processes.values()):
             process.kill()
         await asyncio.gather(starting, return_exceptions=True)
-        assert decider.pid is None
+        assert decider.child.pid is None
         await asyncio.sleep(0.5)
         assert (await decider.decide(question(site))).rung is Rung.WATER_FILLING
         await decider.start()
@@ -120,4 +121,44 @@ async def test_an_error_of_the_solver_costs_a_rung(decider: ProcessDecider, monk
     decision = await decider.decide(question(building(2000)))
     assert decision.rung is Rung.WATER_FILLING
     assert "ValueError" in decision.rung_why
-    assert decider.pid is not None
+    assert decider.child.pid is not None
+
+
+async def test_sites_share_children_and_each_gets_its_own_answer() -> None:
+    sites = [replace(building(5000), id=SiteId(f"s{number}")) for number in range(5)]
+    sites[3] = replace(sites[3], strategy="equal")
+    deciders = shared(sites, 2)
+    try:
+        assert len({id(one.child) for one in deciders.values()}) == 2
+        for one in deciders.values():
+            await one.start()
+        answers = await asyncio.gather(*(deciders[site.id].decide(question(site)) for site in sites))
+        for site, answer in zip(sites, answers, strict=True):
+            assert answer == await InlineDecider(site).decide(question(site))
+        await deciders[sites[1].id].switch(replace(sites[1], strategy="equal"))
+        told = [(await deciders[site.id].decide(question(site))).strategy for site in sites]
+        assert told == ["milp", "equal", "milp", "equal", "milp"]
+    finally:
+        for one in deciders.values():
+            one.close()
+
+
+async def test_a_site_that_waits_for_another_costs_a_rung_and_not_the_child() -> None:
+    slow, quick = building(budget_ms=3000), replace(building(budget_ms=200), id=SiteId("other"))
+    deciders = shared([slow, quick], 1)
+    child = deciders[slow.id].child
+    try:
+        await child.start()
+        pid = child.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        held = asyncio.get_running_loop().create_task(deciders[slow.id].decide(question(slow)))
+        await asyncio.sleep(0.05)
+        waited = await deciders[quick.id].decide(question(quick))
+        assert (waited.rung, child.lost, child.pid) == (Rung.WATER_FILLING, 0, pid)
+        assert "busy with other sites" in waited.rung_why
+        os.kill(pid, signal.SIGCONT)
+        assert (await held).rung is Rung.STRATEGY
+        assert (await deciders[quick.id].decide(question(quick))).rung is Rung.STRATEGY
+    finally:
+        child.close()

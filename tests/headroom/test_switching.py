@@ -15,7 +15,7 @@ from domain.ids import DecisionId
 from domain.setpoint import Rung
 from domain.site import Site
 from domain.snapshot import SiteSnapshot
-from headroom import decider as module
+from headroom import solver_process as module
 from headroom.decider import ProcessDecider, Question
 from headroom.feed import Feed
 from inventory.inputs import snapshot_of
@@ -46,7 +46,7 @@ async def decider() -> AsyncIterator[ProcessDecider]:
 
 
 async def test_the_next_decision_is_made_by_the_new_strategy_and_none_is_missed(decider: ProcessDecider) -> None:
-    site, before = building(), decider.pid
+    site, before = building(), decider.child.pid
     switched = replace(site, strategy="equal")
     switching = asyncio.get_running_loop().create_task(decider.switch(switched))
     asked = 0
@@ -59,19 +59,19 @@ async def test_the_next_decision_is_made_by_the_new_strategy_and_none_is_missed(
     assert asked > 0
     decision = await decider.decide(question(switched))
     assert (decision.strategy, decision.rung) == ("equal", Rung.STRATEGY)
-    assert decider.pid != before
-    assert decider.lost == 0
+    assert decider.child.pid != before
+    assert decider.child.lost == 0
 
 
 async def test_a_child_that_cannot_be_started_switches_nothing(
     decider: ProcessDecider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = decider.pid
+    before = decider.child.pid
     monkeypatch.setattr(module, "_START_LIMIT_S", 0.0)
     with pytest.raises(TimeoutError):
         await decider.switch(replace(building(), strategy="equal"))
     decision = await decider.decide(question(building()))
-    assert (decision.strategy, decision.rung, decider.pid) == ("milp", Rung.STRATEGY, before)
+    assert (decision.strategy, decision.rung, decider.child.pid) == ("milp", Rung.STRATEGY, before)
 
 
 @given(st.integers(0, 30), st.integers(-3, 40), st.integers(1, 8))

@@ -1,0 +1,212 @@
+"""A child process that decides, for one site or for several: started, asked one question at a time, replaced.
+
+A child that serves several sites compiles all of them as it starts. While it thinks about one, the others wait their
+turn; a wait is no fault of the child's, and it is not ended for it.
+"""
+
+import asyncio
+import math
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from datetime import datetime
+
+import structlog
+
+from domain.ids import DecisionId, EvseId, FeederId, SiteId
+from domain.rotation import RotationState
+from domain.setpoint import Decision, Rung
+from domain.site import Site
+from domain.snapshot import EvseView, FeederView, SiteSnapshot, TemporaryLimit
+from ems.decide import Plan, compile_plan, decide
+from ems.problem import Outlook
+
+log = structlog.get_logger()
+
+_START_LIMIT_S = 60.0
+_START_PAUSE_S = 5.0
+"""Between two attempts to start a child that dies at once."""
+
+# Everything of a snapshot but the site, which the child has.
+Packed = tuple[
+    datetime,
+    Mapping[EvseId, EvseView],
+    Mapping[FeederId, FeederView],
+    RotationState,
+    tuple[TemporaryLimit, ...],
+    str,
+    DecisionId,
+    Outlook | None,
+]
+
+
+class SolverError(Exception):
+    """No answer from the child; the text says why."""
+
+
+class SolverProcess:
+    """One child for `sites`. It is replaced after it hung or died; `lost` counts how often that happened."""
+
+    def __init__(self, sites: Iterable[Site]) -> None:
+        self._sites = {site.id: site for site in sites}
+        self._turn = asyncio.Lock()
+        self._switching = asyncio.Lock()
+        self._pool: ProcessPoolExecutor | None = None
+        self._warming: asyncio.Future[int] | None = None
+        self._warmed_s = -math.inf
+        self.lost = 0
+
+    @property
+    def started(self) -> bool:
+        """Whether it was ever asked to start, and not closed since."""
+        return self._pool is not None
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id, once it can answer."""
+        warming = self._warming
+        if warming is None or not warming.done() or warming.cancelled() or warming.exception() is not None:
+            return None
+        return warming.result()
+
+    async def start(self) -> None:
+        """Start the child, if none is starting, and wait until it can answer.
+
+        Raises:
+            TimeoutError, OSError, BrokenProcessPool: no child can be started.
+        """
+        warming = self._warming or self._warm()
+        await asyncio.wait_for(asyncio.shield(warming), _START_LIMIT_S)
+
+    async def ask(self, site: SiteId, packed: Packed, budget_s: float) -> Decision:
+        """The decision for a site, within the budget; it waits for its turn as long again at the most.
+
+        Raises:
+            SolverError: there is no answer in time, or none at all.
+        """
+        try:
+            async with asyncio.timeout(budget_s):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise SolverError(f"the solver was busy with other sites for {1000 * budget_s:.0f} ms") from None
+        try:
+            return await self._ask(site, packed, budget_s)
+        finally:
+            self._turn.release()
+
+    async def _ask(self, site: SiteId, packed: Packed, budget_s: float) -> Decision:
+        pool = self._pool
+        if self.pid is None or pool is None:
+            self._see_to_start()
+            raise SolverError("the solver's process is starting")
+        try:
+            call = asyncio.get_running_loop().run_in_executor(pool, _answer, site, packed)
+            return await asyncio.wait_for(call, budget_s)
+        except TimeoutError:
+            why = f"the solver did not answer within {1000 * budget_s:.0f} ms"
+        except BrokenProcessPool:
+            why = "the solver's process died"
+        except Exception as error:
+            raise SolverError(f"solver: {type(error).__name__}: {error}") from error
+        if pool is self._pool:
+            self._replace()
+        raise SolverError(why)
+
+    async def switch(self, site: Site) -> None:
+        """Decide for another version of a site; the child that knows it is ready when this returns.
+
+        Until then the old child decides, for all its sites.
+
+        Raises:
+            TimeoutError, OSError, BrokenProcessPool: no child can be started; nothing is switched.
+        """
+        async with self._switching:
+            sites = {**self._sites, site.id: site}
+            if self._pool is None:
+                self._sites = sites
+                return
+            fresh = SolverProcess(sites.values())
+            try:
+                await fresh.start()
+            except BaseException:
+                fresh.close()
+                raise
+            retired = self._pool
+            self._sites = sites
+            self._pool, self._warming, self._warmed_s = fresh._pool, fresh._warming, fresh._warmed_s
+            retired.shutdown(wait=False)  # after what it is still asked
+
+    def close(self) -> None:
+        """End the child at once."""
+        if self._pool is not None:
+            for process in list((self._pool._processes or {}).values()):  # no public way to end a hung worker
+                process.kill()
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool = self._warming = None
+
+    def _see_to_start(self) -> None:
+        """A child that died or hung while it started is replaced too, after a pause."""
+        failed = self._warming is None or self._warming.done()
+        limit_s = _START_PAUSE_S if failed else _START_LIMIT_S
+        if self._pool is not None and asyncio.get_running_loop().time() - self._warmed_s >= limit_s:
+            self._replace()
+
+    def _replace(self) -> None:
+        self.lost += 1
+        self.close()
+        try:
+            self._warm()
+        except OSError as error:  # no process to be had: the next decision tries again after the pause
+            log.warning("solver_not_started", error=str(error))
+
+    def _warm(self) -> "asyncio.Future[int]":
+        loop = asyncio.get_running_loop()
+        self._warmed_s = loop.time()
+        self._pool = ProcessPoolExecutor(
+            max_workers=1,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_begin,
+            initargs=(tuple(self._sites.values()),),
+        )
+        self._warming = loop.run_in_executor(self._pool, os.getpid)
+        self._warming.add_done_callback(_ignore_failure)
+        return self._warming
+
+
+def _ignore_failure(future: "asyncio.Future[int]") -> None:
+    if not future.cancelled():
+        future.exception()
+
+
+_compiled: dict[SiteId, tuple[Site, Plan]] = {}
+"""The one state of the child process."""
+
+
+def _begin(sites: tuple[Site, ...]) -> None:
+    begin_child()
+    _compiled.update({site.id: (site, compile_plan(site)) for site in sites})
+
+
+def begin_child() -> None:
+    """In a child process: Ctrl-C is the parent's to handle, and the child does not outlive it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, args=(os._exit,), daemon=True).start()
+
+
+def _leave_with_parent(leave: Callable[[int], object]) -> None:
+    """A parent that was killed cannot end its child: the child watches for it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        leave(0)
+
+
+def _answer(site_id: SiteId, packed: Packed) -> Decision:
+    site, plan = _compiled[site_id]
+    at, evses, feeders, rotation, limits, trigger, decision, outlook = packed
+    snapshot = SiteSnapshot(site=site, at=at, evses=evses, feeders=feeders, rotation=rotation, limits=limits)
+    return decide(snapshot, plan, at, trigger=trigger, decision_id=decision, from_rung=Rung.STRATEGY, outlook=outlook)
