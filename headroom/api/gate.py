@@ -4,7 +4,6 @@ Fail closed: a path of the API that the table of permissions does not know is no
 """
 
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -13,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from domain.errors import HeadroomError
 from headroom.access.roles import Caller
 from headroom.api.authority import Authority
+from headroom.api.bodies import check_target, read_body
 from headroom.api.credentials import credentials
 from headroom.api.entry import Entry
 from headroom.api.permissions import Match, PermissionTable
@@ -20,7 +20,6 @@ from headroom.api.problems import ApiError, problem_response
 from headroom.api.writes import Writes
 
 CSRF_HEADER = "x-csrf-token"
-MOST_BYTES = 4 * 1024 * 1024
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _SECURE_HEADERS: Mapping[str, str] = {
@@ -31,7 +30,7 @@ _SECURE_HEADERS: Mapping[str, str] = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
     "content-security-policy": (
-        "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
+        "default-src 'self'; img-src 'self' data:; "
         "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
 }
@@ -73,6 +72,7 @@ class Gate:
             scope.setdefault("state", {})["entry"] = Entry(await self._authority.nobody(), client, None)
             await self._app(scope, receive, send)
             return
+        check_target(path, scope["query_string"])
         match = self._table.find(method, path)
         if not isinstance(match, Match):
             if match:
@@ -116,25 +116,3 @@ def check_origin(headers: Headers, caller: Caller) -> None:
         raise ApiError(403, "Another origin", "a page of another origin may not write here")
     if caller.csrf is not None and headers.get(CSRF_HEADER) != caller.csrf:
         raise ApiError(403, "Not from the page", f"send the 'csrf' of GET /api/v1/me as the header {CSRF_HEADER}")
-
-
-async def read_body(receive: Receive, headers: Headers) -> bytes:
-    """The whole body, within bounds."""
-    told = headers.get("content-length", "0")
-    found = bytearray()
-    if told.isdigit() and int(told) > MOST_BYTES:
-        raise _too_large()
-    while True:
-        message: dict[str, Any] = dict(await receive())
-        if message["type"] == "http.disconnect":
-            break
-        found += message.get("body", b"")
-        if len(found) > MOST_BYTES:
-            raise _too_large()
-        if not message.get("more_body", False):
-            break
-    return bytes(found)
-
-
-def _too_large() -> ApiError:
-    return ApiError(413, "Too large", f"a request's body may have {MOST_BYTES} bytes at most: send it in parts")

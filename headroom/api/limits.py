@@ -1,6 +1,6 @@
 """Temporary limits on feeders: by staff, and by grid operators."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import uuid4
 
@@ -18,6 +18,9 @@ from headroom.api.problems import ApiError
 from headroom.service import Service
 
 _MOST_STANDING = 200
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_LONGEST_AHEAD = timedelta(days=3660)
+"""Times near the ends of the calendar cannot be told in every zone: decisions would fail on them."""
 
 
 def router(service: Service) -> APIRouter:
@@ -69,14 +72,18 @@ def router(service: Service) -> APIRouter:
 def asked(body: LimitRequest, caller: Caller, now: datetime) -> TemporaryLimit:
     """The limit that a request asks for; `ApiError` 422 where its times cannot be."""
     starts_at = body.starts_at or now
+    for name, at in (("from", starts_at), ("until", body.ends_at)):
+        if at is not None and not _EARLIEST <= at <= now + _LONGEST_AHEAD:
+            allowed = f"{_EARLIEST.date()} to {(now + _LONGEST_AHEAD).date()}"
+            raise ApiError(422, "Not a time", f"{name}: {at.isoformat()} is not within {allowed}")
     if body.ends_at is not None and body.ends_at <= max(starts_at, now):
         raise ApiError(422, "Not a time", f"until: {body.ends_at.isoformat()} is not after its start, or is past")
     return TemporaryLimit(
         id=str(uuid4()),
         feeder=FeederId(body.feeder),
         limit_a=body.limit_a,
-        starts_at=starts_at,
-        ends_at=body.ends_at,
+        starts_at=starts_at.astimezone(UTC),
+        ends_at=None if body.ends_at is None else body.ends_at.astimezone(UTC),
         reason=body.reason,
         author=caller.name,
     )

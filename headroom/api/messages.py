@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from domain.ids import ChargerId
 from headroom.api.models import Page
-from headroom.api.paging import Cursor, Limit
+from headroom.api.paging import Cursor, Limit, Since, Until
 from headroom.service import Service
 from inventory.message_log import Direction, Kind, MessageRow, messages_of
 
@@ -42,8 +42,8 @@ def router(service: Service) -> APIRouter:
         charger: ChargerId,
         action: Annotated[str | None, Query(max_length=64, description="of this action only")] = None,
         direction: Annotated[Direction | None, Query(description="of this direction only")] = None,
-        since: Annotated[AwareDatetime | None, Query(description="not before; RFC 3339 with its offset")] = None,
-        until: Annotated[AwareDatetime | None, Query(description="before this instant")] = None,
+        since: Since = None,
+        until: Until = None,
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> Page[MessageDocument]:

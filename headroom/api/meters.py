@@ -1,14 +1,13 @@
 """Building meters: readings in, and what they were."""
 
-from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Body
 
 from domain.ids import MeterId, SiteId
 from headroom.api.documents import meter_document
 from headroom.api.models import MeterDocument, Page, Reading, Taken
-from headroom.api.paging import Cursor, Limit, cut
+from headroom.api.paging import Cursor, Limit, Since, Until, cut
 from headroom.api.readings import take_readings
 from headroom.service import Service
 
@@ -27,8 +26,8 @@ def router(service: Service) -> APIRouter:
     @routes.get("/meters/{meter}/readings")
     async def readings(
         meter: MeterId,
-        since: Annotated[datetime | None, Query()] = None,
-        until: Annotated[datetime | None, Query()] = None,
+        since: Since = None,
+        until: Until = None,
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> Page[Reading]:

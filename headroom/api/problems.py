@@ -32,7 +32,8 @@ class ApiError(HeadroomError):
 
 
 def _answer(status: int, title: str, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    problem = Problem(title=title, status=status, detail=detail)
+    # A text of the request may hold what UTF-8 cannot.
+    problem = Problem(title=title, status=status, detail=detail.encode(errors="replace").decode())
     return JSONResponse(problem.model_dump(), status, dict(headers or {}), media_type=MEDIA_TYPE)
 
 

@@ -28,6 +28,7 @@ _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 _KEPT_HEADERS = ("content-type", "location")
 _SECRETS = ("token", "secret", "password", "key")
 _MOST_AUDITED = 4000
+_DEEPEST_AUDITED = 20
 
 
 class Writes:
@@ -167,7 +168,7 @@ def auditable(body: bytes) -> Any:
         return {"bytes": len(body)}
     try:
         found = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {"bytes": len(body)}
     return _without_secrets(found)
 
@@ -178,14 +179,16 @@ def _without_link(path: str, match: Match) -> str:
     return path if link is None else path.removesuffix(link) + "[redacted]"
 
 
-def _without_secrets(value: Any) -> Any:
+def _without_secrets(value: Any, depth: int = 0) -> Any:
+    if depth == _DEEPEST_AUDITED and isinstance(value, dict | list):
+        return "..."
     if isinstance(value, dict):
         return {
             str(name)[:100]: "[redacted]"
             if any(word in str(name).lower() for word in _SECRETS)
-            else _without_secrets(one)
+            else _without_secrets(one, depth + 1)
             for name, one in value.items()
         }
     if isinstance(value, list):
-        return [_without_secrets(one) for one in value]
+        return [_without_secrets(one, depth + 1) for one in value]
     return value
