@@ -93,11 +93,15 @@ class DriverDocument(BaseModel):
     """What a driver sees: this EVSE, and nothing of anybody else's."""
 
     evse: str
+    at: datetime = Field(description="when this was so")
+    timezone: str = Field(description="the building's")
     state: str
     connected: bool
     reason: str | None
     setpoint_a: float | None
     measured_a: float | None
+    power_kw: float | None
+    place: int | None = Field(description="in the queue for a turn; 1 is next")
     next_turn_at: datetime | None
     session: str | None
     started_at: datetime | None

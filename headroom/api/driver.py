@@ -1,8 +1,10 @@
 """The driver's view: whoever holds an EVSE's signed link sees that EVSE and may wish for its car. No account."""
 
 from datetime import datetime, timedelta
+from io import BytesIO
 
-from fastapi import APIRouter, Request
+import segno
+from fastapi import APIRouter, Request, Response
 
 from domain.errors import UnknownIdError
 from domain.ids import EvseId
@@ -41,6 +43,21 @@ def router(service: Service) -> APIRouter:
         """The link to print at an EVSE; the same until it is revoked."""
         service.controller_of_evse(evse)
         return await document(evse, await service.store.query(lambda conn: access.link_generation(conn, evse)))
+
+    @routes.get(
+        "/evses/{evse}/driver-link.svg",
+        response_class=Response,
+        responses={200: {"description": "a QR code", "content": {"image/svg+xml": {"schema": {"type": "string"}}}}},
+    )
+    async def code(evse: EvseId, request: Request) -> Response:
+        """The link as a QR code, below the address under which this is asked."""
+        service.controller_of_evse(evse)
+        found = await document(evse, await service.store.query(lambda conn: access.link_generation(conn, evse)))
+        drawn = BytesIO()
+        segno.make(f"{request.base_url}{found.path.lstrip('/')}", error="m", micro=False).save(
+            drawn, kind="svg", scale=4, border=4, light="#fff", xmldecl=False
+        )
+        return Response(drawn.getvalue(), media_type="image/svg+xml")
 
     @routes.delete("/evses/{evse}/driver-link")
     async def revoke(evse: EvseId) -> LinkDocument:
@@ -83,11 +100,15 @@ def driver_document(controller: SiteController, evse: EvseId, now: datetime) -> 
     wanted_wh = None if session is None else session.energy_wanted_wh
     return DriverDocument(
         evse=evse,
+        at=now,
+        timezone=controller.site.timezone,
         state=view.state,
         connected=view.linked,
         reason=None if setpoint is None else setpoint.reason.text,
         setpoint_a=None if setpoint is None else setpoint.limit_a,
         measured_a=view.ledger.measured_a,
+        power_kw=None if view.sample is None or view.sample.power_w is None else round(view.sample.power_w / 1000, 2),
+        place=None if setpoint is None else setpoint.reason.place,
         next_turn_at=None if setpoint is None else setpoint.reason.next_turn_at,
         session=None if session is None else session_id(session),
         started_at=None if session is None else session.started_at,

@@ -9,11 +9,15 @@ from fastapi import APIRouter, Header, Request
 from fastapi.responses import StreamingResponse
 
 from domain.ids import SiteId
+from domain.ports import Clock
 from headroom.api.authority import Authority
 from headroom.feed import Feed
 from headroom.service import Service
 
-_KEEP_ALIVE_S = 15.0
+_ASK_AGAIN_S = 15.0
+"""How often it is asked whether the caller may still listen."""
+_TICK_S = 2.0
+"""How often the service's time is told; it also keeps a quiet connection open."""
 
 
 def router(service: Service, authority: Authority) -> APIRouter:
@@ -31,7 +35,8 @@ def router(service: Service, authority: Authority) -> APIRouter:
         """Server-sent events: everything that changes at a site; resumes after `Last-Event-ID`.
 
         Events: `evse`, `feeder`, `decision`, `alarm`; `limit`, `session` and `site` when somebody changed one; `reset`
-        where what was missed is not remembered. The stream ends when the caller's token does.
+        where what was missed is not remembered; `time`, without an id, every 2 s: the service's clock may run fast. The
+        stream ends when the caller's token does.
         """
         known = last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit()
         after = int(str(last_event_id)[:18]) if known else None
@@ -40,7 +45,7 @@ def router(service: Service, authority: Authority) -> APIRouter:
         async def still_welcome() -> bool:
             return await authority.still_welcome(request)
 
-        stream = as_server_sent_events(service.feed, controller.site.id, after, still_welcome)
+        stream = as_server_sent_events(service.feed, service.clock, controller.site.id, after, still_welcome)
         return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
     return routes
@@ -51,26 +56,28 @@ async def _always() -> bool:
 
 
 async def as_server_sent_events(
-    feed: Feed, site: str, after: int | None, still_welcome: Callable[[], Awaitable[bool]] = _always
+    feed: Feed, clock: Clock, site: str, after: int | None, still_welcome: Callable[[], Awaitable[bool]] = _always
 ) -> AsyncIterator[str]:
-    """The site's notices as event-stream text; a comment line keeps quiet connections open.
+    """The site's notices as event-stream text, and the time by `clock` every `_TICK_S`.
 
-    `still_welcome` is asked every `_KEEP_ALIVE_S`.
+    `still_welcome` is asked every `_ASK_AGAIN_S`.
     """
     loop = asyncio.get_running_loop()
-    asked_s = loop.time()
-    yield "retry: 2000\n\n"
+    asked_s = ticked_s = loop.time()
+    yield f"retry: 2000\n\n{_time(clock)}"
     watch = feed.watch(site, after)
     following = asyncio.ensure_future(anext(watch))  # noqa: TID251 - awaited or cancelled below
     try:
         while True:
-            done, _ = await asyncio.wait({following}, timeout=_KEEP_ALIVE_S)
-            if loop.time() - asked_s >= _KEEP_ALIVE_S:
+            done, _ = await asyncio.wait({following}, timeout=max(0.0, ticked_s + _TICK_S - loop.time()))
+            if loop.time() - asked_s >= _ASK_AGAIN_S:
                 asked_s = loop.time()
                 if not await still_welcome():
                     return
+            if loop.time() - ticked_s >= _TICK_S:
+                ticked_s = loop.time()
+                yield _time(clock)
             if not done:
-                yield ": still here\n\n"
                 continue
             try:
                 notice = following.result()
@@ -82,3 +89,7 @@ async def as_server_sent_events(
         following.cancel()
         await asyncio.wait({following})
         await watch.aclose()  # type: ignore[attr-defined]  # an async generator behind the iterator's type
+
+
+def _time(clock: Clock) -> str:
+    return f'event: time\ndata: {{"at": "{clock.now().isoformat()}"}}\n\n'

@@ -156,6 +156,9 @@ async def test_a_drivers_link_shows_one_evse_takes_wishes_and_can_be_revoked(hou
     operator = await house.with_role(Role.OPERATOR)
     link = (await house.get("/evses/P1-01/driver-link", operator))["link"]
     assert (await house.get("/evses/P1-01/driver-link", operator))["link"] == link, "the QR code stays right"
+    drawn = await operator.get("/api/v1/evses/P1-01/driver-link.svg")
+    assert drawn.headers["content-type"] == "image/svg+xml"
+    assert drawn.text.startswith("<svg")
     seen = await house.get(f"/driver/{link}")
     assert (seen["evse"], seen["connected"]) == ("P1-01", True)
     answer = await house.client.patch(f"/api/v1/driver/{link}", json={"energy_wanted_kwh": 12})

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -56,7 +58,7 @@ async def lines(house: House, token: str, **headers: str) -> AsyncIterator[str]:
 
 def parsed(text: str) -> tuple[str, int, dict[str, Any]] | None:
     found = dict(line.partition(": ")[::2] for line in text.splitlines())
-    return (found["event"], int(found["id"]), json.loads(found["data"])) if "event" in found else None
+    return (found["event"], int(found.get("id", 0)), json.loads(found["data"])) if "event" in found else None
 
 
 async def test_what_somebody_changes_is_told_and_a_client_resumes() -> None:
@@ -95,7 +97,8 @@ async def _first(stream: AsyncIterator[str], count: int) -> AsyncIterator[tuple[
 
 
 async def test_a_revoked_token_ends_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "_KEEP_ALIVE_S", 0.05)
+    monkeypatch.setattr(events, "_ASK_AGAIN_S", 0.05)
+    monkeypatch.setattr(events, "_TICK_S", 0.05)
     async with a_house(mode="token") as house:
         viewer = await house.with_role(Role.VIEWER)
         token = viewer.headers["Authorization"].removeprefix("Bearer ")
@@ -107,3 +110,17 @@ async def test_a_revoked_token_ends_the_stream(monkeypatch: pytest.MonkeyPatch) 
                 now = house.service.clock.now()
                 await house.authority.book.change(partial(access.revoke_token, token_id=me, now=now))
         assert count >= 3
+
+
+async def test_the_service_s_own_time_is_told_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "_TICK_S", 0.05)
+    async with a_house() as house:
+        told: list[datetime] = []
+        stream = lines(house, "")
+        async for text in stream:
+            told += [datetime.fromisoformat(at) for at in re.findall(r'event: time\ndata: {"at": "(.*?)"}\n\n', text)]
+            if len(told) == 3:
+                break
+        await stream.aclose()  # type: ignore[attr-defined]
+        assert told == sorted(told)
+        assert abs((house.service.clock.now() - told[-1]).total_seconds()) < 60
