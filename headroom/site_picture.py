@@ -345,9 +345,7 @@ class SitePicture:
 
     def transactions(self, charger: ChargerId) -> dict[int, str]:
         """The running transactions of a charger, per connector."""
-        sessions = self.live.durable().sessions
-        evses = self.site.charger(charger).evses
-        return {evse.connector: sessions[evse.id].transaction_id for evse in evses if evse.id in sessions}
+        return self.live.transactions(charger)
 
     def version(self, charger: ChargerId) -> str | None:
         """The OCPP version of a charger's newest link."""

@@ -97,6 +97,11 @@ class LiveState:
         record = self._csms_profiles.get(charger)
         return record.profiles if record is not None and record.version == version else ()
 
+    def transactions(self, charger: ChargerId) -> dict[int, str]:
+        """The running transactions of a charger, per connector. Raises `UnknownIdError`."""
+        present = {evse.connector: self._memory(evse.id).present() for evse in self.site.charger(charger).evses}
+        return {connector: session.transaction_id for connector, session in present.items() if session is not None}
+
     def asleep(self, evse: EvseId, now: datetime) -> bool:
         """Whether its car has current on offer again after a pause and does not come back: a wake-up is due, once."""
         return self._memory(evse).awakening.asleep(now)

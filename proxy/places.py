@@ -1,7 +1,7 @@
 """Where a charger belongs, and what is asked of it."""
 
 import ssl as tls
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -20,7 +20,8 @@ class ChargerPlace:
     `entry`: what the charger has to prove. `csms_tls` gives what a `wss://` CSMS is dialled with (`CertificateError`
     where a file cannot be used), Python's defaults without it. `messages`: how many the charger may send a
     second and at once. `let_in` is told who came, before anything is relayed. `fan_out_url`: who sees a copy.
-    `recorder` is told every message.
+    `recorder` is told every message. `prepare` is awaited once the CSMS has no objection, before the charger is let in;
+    it is quick and does not raise.
     """
 
     charger: Charger
@@ -33,3 +34,4 @@ class ChargerPlace:
     recognises_repeats: bool = False
     fan_out_url: str | None = None
     recorder: Recorder | None = None
+    prepare: Callable[[], Awaitable[None]] | None = None

@@ -141,11 +141,34 @@ class ProxyServer:
         else:
             link.apply(command)
 
-    async def close(self, timeout_s: float) -> None:
-        """Accept no more, close every socket, and drop after `timeout_s` what has not closed."""
+    def forget(self, charger: ChargerId) -> None:
+        """What is known of a charger was learnt elsewhere meanwhile: its next socket gets a new desk."""
+        self._known.pop(charger, None)
+
+    def cut(self, charger: ChargerId) -> None:
+        """The charger has a newer connection elsewhere: close its link without a word about its end."""
+        link = self._links.get(charger)
+        if link is not None:
+            self.counters.replaced += 1
+            link.close(GOING_AWAY, "replaced by a newer connection", replaced=True)
+            self.forget(charger)
+
+    async def drain(self, within_s: float) -> None:
+        """Accept no more, and ask the chargers one after the other to connect again, elsewhere."""
+        self._accept_no_more()
+        waiting = tuple(self._links.values())
+        for link in waiting:
+            link.close(SERVICE_RESTART, "the service restarts")
+            await asyncio.sleep(within_s / len(waiting))
+
+    def _accept_no_more(self) -> None:
         self._closing = True
         for listener in self._listeners:
             listener.close()
+
+    async def close(self, timeout_s: float) -> None:
+        """Accept no more, close every socket, and drop after `timeout_s` what has not closed."""
+        self._accept_no_more()
         if self._sweep_timer is not None:
             self._sweep_timer.cancel()
         for admission in self._admissions:
@@ -230,6 +253,8 @@ class ProxyServer:
             outcome, held = await holding.ask(asked, place, self.office, self._upstream)
         else:
             outcome = await self._upstream.ask(asked)
+        if place.prepare is not None and isinstance(outcome, CsmsLeg | Absent):
+            await place.prepare()
         if isinstance(outcome, Unreachable):
             self.counters.csms_unreachable += 1
             _log.warning("csms_unreachable", charger=who.identity, why=outcome.why)
