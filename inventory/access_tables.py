@@ -1,11 +1,11 @@
 """The tables of access and of messages that are due: tokens, page sessions, drivers' links, audit, keys, outbox."""
 
-from sqlalchemy import Column, Index, Integer, String, Table, Text
+from sqlalchemy import Column, Index, Integer, String, Table
 
-from inventory.tables import ID, JsonValue, UtcDateTime, metadata
+from inventory.tables import ID, LONG_TEXT, PEER_TEXT, JsonValue, UtcDateTime, metadata
 
 HASH = String(64)
-NAME = String(255)
+NAME = PEER_TEXT
 
 api_tokens = Table(
     "api_tokens",
@@ -57,7 +57,7 @@ audit = Table(
     Column("via", String(16), nullable=False),
     Column("client", NAME, nullable=False),
     Column("method", String(8), nullable=False),
-    Column("path", Text, nullable=False),
+    Column("path", LONG_TEXT, nullable=False),
     Column("site_id", ID),
     Column("status", Integer, nullable=False),
     Column("body", JsonValue),
@@ -72,7 +72,7 @@ idempotency_keys = Table(
     Column("fingerprint", HASH, nullable=False),
     Column("status", Integer, nullable=False),
     Column("headers", JsonValue, nullable=False),
-    Column("body", Text, nullable=False),
+    Column("body", LONG_TEXT, nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Index(None, "at"),
 )

@@ -1,8 +1,8 @@
 """The table of the OCPP message log. It has its time in the primary key, so that PostgreSQL can partition it."""
 
-from sqlalchemy import Column, Index, Integer, String, Table, Text
+from sqlalchemy import Column, Index, Integer, String, Table
 
-from inventory.tables import ID, IDENTITY, UtcDateTime, metadata
+from inventory.tables import ID, IDENTITY, LONG_TEXT, PeerText, UtcDateTime, metadata
 
 messages = Table(
     "messages",
@@ -13,9 +13,9 @@ messages = Table(
     Column("site_id", ID, nullable=False),
     Column("direction", String(16), nullable=False),
     Column("kind", String(16), nullable=False),
-    Column("action", String(64)),
-    Column("message_id", String(64)),
+    Column("action", PeerText(64)),
+    Column("message_id", PeerText(64)),
     Column("size", Integer, nullable=False),
-    Column("payload", Text),
+    Column("payload", LONG_TEXT),
     Index(None, "site_id", "at", "id"),
 )

@@ -11,15 +11,16 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from domain.ids import EvseId, MeterId
+from domain.ids import EvseId, MeterId, SiteId
 from domain.metering import MeterReading
 from domain.rotation import RotationState
 from domain.session import Session
 from domain.site import Site
 from inventory import rows, tables
+from inventory.locks import lock
 from inventory.records import OverrideRecord, Record, RestoredState
 from inventory.rows import ROWS, row_of
 
@@ -52,9 +53,14 @@ def write(conn: Connection, batch: Iterable[Record]) -> None:
         if not found:
             continue
         if table in {tables.sites, tables.chargers}:
-            conn.execute(_update(table, tuple(next(iter(found.values())))), _renamed(found.values()))
+            conn.execute(_update(table, tuple(next(iter(found.values())))), _renamed(_in_order(found)))
         else:
-            conn.execute(_upsert(table, conn.dialect.name), list(found.values()))
+            conn.execute(_upsert(table, conn.dialect.name), _in_order(found))
+
+
+def _in_order(found: Mapping[tuple[Any, ...], dict[str, Any]]) -> list[dict[str, Any]]:
+    """By their keys: two processes that change the same rows in the same order do not lock each other out."""
+    return [found[key] for key in sorted(found)]
 
 
 @cache
@@ -86,6 +92,7 @@ def save_site(conn: Connection, site: Site, at: datetime, *, salt: bytes | None 
     forgotten (unknown means full) and its open session is ended, as is that of an EVSE which is no longer in the file.
     `salt` (random where it is None) is used at the first time only: it keeps id tags from being guessed.
     """
+    lock(conn, "sites")
     known = conn.execute(select(tables.sites.c.id).where(tables.sites.c.id == site.id)).first()
     values = {"digest": site_digest(site), "timezone": site.timezone, "loaded_at": at}
     if known is None:
@@ -189,6 +196,12 @@ def load_state(conn: Connection, site: Site) -> RestoredState:
     )
 
 
+def load_position(conn: Connection, site: SiteId) -> str | None:
+    """Up to where the site's stream of events is in this state; None where nothing ever was."""
+    t = tables.stream_positions
+    return conn.execute(select(t.c.position).where(t.c.site_id == site)).scalar()
+
+
 def _where(conn: Connection, table: Table, *clauses: ColumnElement[bool]) -> Sequence[Any]:
     return conn.execute(select(table).where(*clauses)).all()
 
@@ -218,31 +231,3 @@ def _standing_limits(conn: Connection, site: Site) -> tuple[Any, ...]:
     feeders = [feeder.id for feeder in site.feeders]
     found = conn.execute(query.where(limits.c.feeder_id.in_(feeders)).order_by(limits.c.starts_at, limits.c.id))
     return tuple(map(rows.limit_from, found))
-
-
-def prune(conn: Connection, older_than: datetime, *, at_most: int = 10_000) -> dict[str, int]:
-    """Deletes history before a time, at most so many rows of each table; returns how many, by table.
-
-    Open sessions, standing alarms and limits still in force are kept whatever their age. Call it until it returns
-    zeros: short transactions leave room for the writer.
-    """
-    t = tables
-    conditions: Mapping[Table, ColumnElement[bool]] = {
-        t.evse_samples: t.evse_samples.c.received_at < older_than,
-        t.meter_readings: t.meter_readings.c.at < older_than,
-        t.setpoint_events: t.setpoint_events.c.at < older_than,
-        t.decisions: t.decisions.c.at < older_than,
-        t.feeder_minutes: t.feeder_minutes.c.at < older_than,
-        t.shortfalls: t.shortfalls.c.since < older_than,
-        t.sessions: t.sessions.c.ended_at < older_than,
-        t.alarms: t.alarms.c.cleared_at < older_than,
-        t.temporary_limits: or_(
-            t.temporary_limits.c.ends_at < older_than, t.temporary_limits.c.withdrawn_at < older_than
-        ),
-    }
-    deleted: dict[str, int] = {}
-    for table, old in conditions.items():
-        key = tuple_(*table.primary_key)
-        doomed = select(*table.primary_key).where(old).limit(at_most)
-        deleted[table.name] = conn.execute(delete(table).where(key.in_(doomed))).rowcount
-    return deleted

@@ -24,7 +24,6 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData(
     naming_convention={
@@ -57,12 +56,36 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
 
 
-JsonValue = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+class PeerText(TypeDecorator[str]):
+    """Words from outside, as every database takes them: cut at the column's length, without NUL and lone surrogates."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's form
+        """To the database."""
+        if value is None:
+            return None
+        if not value.isascii():
+            value = value.encode(errors="replace").decode()
+        return value.replace("\x00", "\N{REPLACEMENT CHARACTER}")[: self.impl_instance.length]
+
+
+class LongText(PeerText):
+    """The same without an end."""
+
+    impl = Text
+    cache_ok = True
+
+
+JsonValue = JSON(none_as_null=True)
+"""Not JSONB: a document comes back as it was, also with NUL in a text; nothing is looked up inside."""
 
 ID = String(64)
 IDENTITY = String(48)
-PEER_TEXT = String(255)
+PEER_TEXT = PeerText(255)
 """What a charger tells of itself is cut at this length."""
+LONG_TEXT = LongText()
 
 
 def _site() -> Column[Any]:
@@ -184,7 +207,7 @@ setpoints = Table(
     Column("accepted_at", UtcDateTime),
     Column("refused_a", Float),
     Column("refused_at", UtcDateTime),
-    Column("refused_why", Text),
+    Column("refused_why", LONG_TEXT),
     Column("confirmed_a", Float),
     Column("confirmed_at", UtcDateTime),
     Column("schedule_a", Float),
@@ -201,7 +224,7 @@ setpoint_events = Table(
     Column("step", String(16), primary_key=True),
     Column("limit_a", Float, nullable=False),
     Column("decision_id", ID),
-    Column("why", Text),
+    Column("why", LONG_TEXT),
     Index(None, "at"),
 )
 
@@ -211,10 +234,10 @@ decisions = Table(
     Column("id", ID, primary_key=True),
     _site(),
     Column("at", UtcDateTime, nullable=False),
-    Column("trigger", Text, nullable=False),
+    Column("trigger", LONG_TEXT, nullable=False),
     Column("strategy", String(32), nullable=False),
     Column("rung", String(32), nullable=False),
-    Column("rung_why", Text, nullable=False),
+    Column("rung_why", LONG_TEXT, nullable=False),
     Column("elapsed_ms", Float),
     Column("wake_at", UtcDateTime),
     Column("setpoints", JsonValue, nullable=False),
@@ -261,8 +284,8 @@ temporary_limits = Table(
     Column("limit_a", Float, nullable=False),
     Column("starts_at", UtcDateTime, nullable=False),
     Column("ends_at", UtcDateTime),
-    Column("reason", Text, nullable=False),
-    Column("author", Text, nullable=False),
+    Column("reason", LONG_TEXT, nullable=False),
+    Column("author", LONG_TEXT, nullable=False),
     Column("withdrawn_at", UtcDateTime),
     Index(None, "site_id", "starts_at"),
 )
@@ -316,7 +339,7 @@ alarms = Table(
     Column("kind", String(32), primary_key=True),
     Column("subject", ID, primary_key=True),
     Column("cleared_at", UtcDateTime),
-    Column("text", Text, nullable=False),
+    Column("text", LONG_TEXT, nullable=False),
 )
 
 charger_quirks = Table(
@@ -348,3 +371,18 @@ model_quirks = Table(
     Column("learned", JsonValue, nullable=False),
     Column("edits", JsonValue, nullable=False),
 )
+
+stream_positions = Table(
+    "stream_positions",
+    metadata,
+    Column("site_id", ID, ForeignKey("sites.id"), primary_key=True),
+    Column("position", String(64), nullable=False),
+)
+
+schema_floor = Table(
+    "schema_floor",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("revision", String(8), nullable=False),
+)
+"""One row: the oldest program, by its newest migration, that can work with this schema."""

@@ -19,6 +19,20 @@ def program(name: str, how: str) -> str:
     return found or ""
 
 
+def postgresql() -> str:
+    """The URL of a PostgreSQL server on which databases may be made."""
+    import psycopg
+
+    url = os.environ.get("HEADROOM_TEST_DATABASE_URL", "postgresql://127.0.0.1/postgres")
+    try:
+        psycopg.connect(url, connect_timeout=5).close()
+        trouble = None
+    except psycopg.OperationalError as error:
+        trouble = f"no PostgreSQL answers: {error}. Start one, or name it by HEADROOM_TEST_DATABASE_URL"
+    _demand(trouble is None, trouble or "")
+    return url
+
+
 def _demand(found: bool, sentence: str) -> None:
     if not found and os.environ.get("CI"):
         pytest.fail(sentence)

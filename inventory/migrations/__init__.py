@@ -58,6 +58,12 @@ def upgrade(connection: Connection, revision: str = "head") -> None:
     Safe to run on a database that is already there.
     """
     command.upgrade(_config(connection), revision)
+    if revision != "head":
+        return
+    connection.execute(text("delete from schema_floor"))
+    connection.execute(text("insert into schema_floor values (1, :revision)"), {"revision": WORKS_WITH_FROM})
+    if connection.dialect.name == "postgresql":
+        connection.commit()
 
 
 def downgrade(connection: Connection, revision: str) -> None:
@@ -74,11 +80,12 @@ def newest() -> str:
 
 def _upgrade_unless_newer(connection: Connection) -> None:
     current = _current(connection)
-    if current is None or current <= newest():
+    if current is None or current < newest():
         upgrade(connection)
         return
+    if current == newest():
+        return
     floor = connection.execute(text("select revision from schema_floor")).scalar()
-    connection.rollback() if connection.dialect.name == "postgresql" else None
     if floor is None or floor > newest():
         raise StorageError(
             f"the database has schema {current}, made by a newer Headroom, and this one knows {newest()}: "

@@ -22,9 +22,8 @@ from inventory_world import (
     site,
     started,
 )
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.pool import StaticPool
 
 from domain import events as e
 from domain.ids import EvseId, FeederId, MeterId
@@ -32,11 +31,9 @@ from domain.quirks import Model, Quirks
 from domain.session import Session
 from domain.site import Phase
 from inventory import queries
-from inventory.engines import prepare_sqlite
 from inventory.inputs import inputs_of
 from inventory.live import LiveState
 from inventory.load_book import FeederMinute, Shortfall
-from inventory.migrations import upgrade
 from inventory.records import (
     LedgerRecord,
     ReadingRecord,
@@ -46,21 +43,11 @@ from inventory.records import (
     record_key,
     session_id,
 )
-from inventory.repository import load_state, prune, save_site, site_digest, write
-from inventory.rows import dump_json
+from inventory.repository import load_state, save_site, site_digest, write
+from inventory.retention import prune
 from inventory.site_file import parse_site
 
 SITE = site()
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Any]:
-    made = create_engine("sqlite://", poolclass=StaticPool, json_serializer=dump_json)
-    prepare_sqlite(made)
-    with made.begin() as conn:
-        upgrade(conn)
-    yield made
-    made.dispose()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from databases import KINDS, database_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from inventory_world import T0, after, decision, event_lists, granted, limit, metered, reading, site, started
@@ -25,7 +26,8 @@ from inventory.engines import database_url
 from inventory.live import LiveState
 from inventory.pending import Pending, StoreCounts
 from inventory.records import DecisionRecord, LedgerRecord, ReadingRecord, Record, SetpointEvent
-from inventory.repository import load_state, prune, save_site
+from inventory.repository import load_state, save_site
+from inventory.retention import prune
 from inventory.store import AsyncStore, InlineStore, Store
 
 SITE = site()
@@ -36,13 +38,13 @@ def ledger(seconds: float, limit_a: float = 6.0, evse: str = "E1") -> LedgerReco
     return LedgerRecord(EvseId(evse), granted(seconds, limit_a))
 
 
-@pytest.fixture(params=["async", "inline"])
+@pytest.fixture(params=["inline", *KINDS])
 async def a_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
     made: Any
-    if request.param == "async":
-        made = await AsyncStore.open(f"sqlite:///{tmp_path / 'headroom.db'}", interval_s=0.01)
-    else:
+    if request.param == "inline":
         made = InlineStore(interval_s=0.01)
+    else:
+        made = await AsyncStore.open(database_of(request, request.param, tmp_path), interval_s=0.01)
     await made.transact(lambda conn: save_site(conn, SITE, T0, salt=b"salt"))
     yield made
     await made.close()
@@ -138,8 +140,8 @@ async def test_the_writer_outlives_a_failing_database(a_store: Any, monkeypatch:
     assert (a_store.counts.failures, len(calls)) == (1, 2)
 
 
-async def test_a_cancelled_write_is_written_later(tmp_path: Path) -> None:
-    made = await AsyncStore.open(f"sqlite:///{tmp_path / 'h.db'}")
+async def test_a_cancelled_write_is_written_later(database: str) -> None:
+    made = await AsyncStore.open(database)
     await made.transact(lambda conn: save_site(conn, SITE, T0))
     for pauses in range(8):
         made.put(ledger(pauses, 6.0 + pauses), ReadingRecord(reading(pauses, 1, 1, 1)))
@@ -289,8 +291,8 @@ asyncio.run(main())
 """
 
 
-async def test_what_was_flushed_outlives_a_kill(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'headroom.db'}"
+async def test_what_was_flushed_outlives_a_kill(database: str) -> None:
+    url = database
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-c", CHILD, url, str(Path(__file__).parent)]
     ended = subprocess.run(command, env=environment, check=False, capture_output=True, timeout=60)  # noqa: ASYNC221 - nothing else runs

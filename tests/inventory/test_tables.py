@@ -103,7 +103,6 @@ def test_postgresql_would_take_every_statement() -> None:
             assert str(CreateIndex(index).compile(dialect=dialect))
     for table, _ in ROWS.values():
         assert "ON CONFLICT" in str(_upsert(table, "postgresql").compile(dialect=dialect))
-    assert "JSONB" in str(CreateTable(tables.decisions).compile(dialect=dialect))
     assert "TIMESTAMP WITH TIME ZONE" in str(CreateTable(tables.sessions).compile(dialect=dialect))
 
 
