@@ -44,12 +44,22 @@ class BreakerBank:
 
     def step(self, current_a: Amps, dt_s: float) -> None:
         """Carry `current_a` [n, 3] A for `dt_s` s; the first step finds breakers warm from that current, at most 1."""
-        squared = (current_a / self._rating_a) ** 2
+        self.run(current_a[None], np.array([dt_s]))
+
+    def run(self, currents_a: Amps, dts_s: Amps) -> None:
+        """One step after the other: `currents_a` [steps, n, 3] A, for `dts_s` [steps] s each."""
+        squares = (currents_a / self._rating_a) ** 2
         if self.heat is None:
-            self.heat = np.minimum(squared, 1.0)
-        self.heat += (squared - self.heat) * -np.expm1(-dt_s / TIME_CONSTANT_S)
-        if self.heat.max() <= HOLDS_AT**2 and squared.max() < MAGNETIC_AT**2:
+            self.heat = np.minimum(squares[0], 1.0)
+        most = max(squares.max(initial=0.0), self.heat.max())
+        for squared, share in zip(squares, (-np.expm1(-dts_s / TIME_CONSTANT_S)).tolist(), strict=True):
+            self.heat += (squared - self.heat) * share
+            if most > HOLDS_AT**2:  # else nothing can get so hot
+                self._trip(self.heat, squared)
+
+    def _trip(self, heat: Amps, squared: Amps) -> None:
+        if heat.max() <= HOLDS_AT**2 and squared.max() < MAGNETIC_AT**2:
             return
-        opened = ((self.heat > HOLDS_AT**2) | (squared >= MAGNETIC_AT**2)).any(axis=1)
+        opened = ((heat > HOLDS_AT**2) | (squared >= MAGNETIC_AT**2)).any(axis=1)
         self.trips += opened
-        self.heat[opened] = 0.0
+        heat[opened] = 0.0

@@ -65,6 +65,10 @@ class FeederMeters:
         self._frozen.pop(meter, None)
         self._late_s.pop(meter, None)
 
+    def due(self, now: datetime) -> bool:
+        """Whether `step` has anything to do."""
+        return not self._due or now >= min(self._due) or bool(self._waiting and self._waiting[0][0] <= now)
+
     def step(self, now: datetime, current_a: Amps) -> None:
         """Read what is due of `current_a` [feeder in site order, phase] A; deliver the readings whose lag is over."""
         interval = timedelta(seconds=self._interval_s)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
-from math import ceil
+from math import ceil, inf
 from typing import Protocol
 
 import numpy as np
@@ -119,9 +119,11 @@ class World:
         self._power_factor_sum = np.ones(len(site.evses))
         self._conductor_share = np.ones((len(site.evses), 3))
         self._unit = self._unit_currents()
-        self._minute = _Minute(len(site.feeders))
-        self.ev_a: Amps = np.zeros(len(site.evses))
-        self.total_a: Amps = np.zeros((len(site.feeders), len(PHASES)))
+        self._minute = _Minute()
+        self.ev_a: Amps
+        self._base: Phasors = np.zeros((len(site.feeders), len(PHASES)), dtype=np.complex128)
+        self._currents_a = [0.0] * len(site.evses)
+        self._flow(None)
 
     async def run(self) -> None:
         """Advance with the clock until cancelled."""
@@ -152,6 +154,7 @@ class World:
         self._cars[place], self._stay[place] = car, arrival
         self._conductor_share[place] = car.phase_share if evse.conductors == 3 else 1.0
         self._power_factor_sum[place] = car.power_factor_sum(evse.conductors)
+        self._flow(None)
         full_a = min(evse.max_a, car.onboard_a(evse.conductors))
         full_w = full_a * float(self._voltage_v[place] * self._power_factor_sum[place])
         self._service.begin(place, arrival.energy_wh, full_w)
@@ -198,18 +201,32 @@ class World:
         self._come_and_go(now)
         for side in self._sides:
             side.step(now, dt_s)
-        self.ev_a = np.array([side.current_a for side in self._sides], dtype=np.float64)
+        currents_a = [side.current_a for side in self._sides]
+        if currents_a != self._currents_a:
+            self._flow(currents_a)
+        base = self._base = self._load.phasors(now)
+        self.judge.observe(now, dt_s, self._ev, base)
+        in_need = [car is not None and car.wants for car in self._cars]
+        self._service.observe(dt_s, self.ev_a, self._power_w, in_need)
+        if self.meters.due(now):
+            self.meters.step(now, self.total_a)
+        if (minute := self._minute.add(now, dt_s, self._ev, base)) is not None:
+            self.history.append(minute)
+
+    def _flow(self, currents_a: list[float] | None) -> None:
+        """The EVSEs draw this from now on (None: the same, by other cars)."""
+        self._currents_a = currents_a = self._currents_a if currents_a is None else currents_a
+        self.ev_a = np.array(currents_a, dtype=np.float64)
         conductors_a = (self.ev_a[:, None] * self._conductor_share).ravel()
         # einsum and not @: the threads of BLAS cost more than so small a product.
         real, imaginary = (np.einsum("fc,c->f", part, conductors_a) for part in self._unit)
-        ev = (real + 1j * imaginary).reshape(-1, len(PHASES))
-        base = self._load.phasors(now)
-        self.total_a = self.judge.observe(now, dt_s, ev, base)
-        in_need = np.array([car is not None and car.wants for car in self._cars], dtype=np.bool_)
-        self._service.observe(dt_s, self.ev_a, self.ev_a * self._voltage_v * self._power_factor_sum, in_need)
-        self.meters.step(now, self.total_a)
-        if (minute := self._minute.add(now, dt_s, self.total_a, base)) is not None:
-            self.history.append(minute)
+        self._ev = (real + 1j * imaginary).reshape(-1, len(PHASES))
+        self._power_w = self.ev_a * self._voltage_v * self._power_factor_sum
+
+    @property
+    def total_a(self) -> Amps:
+        """Magnitudes of what flows [feeder in site order, phase], A RMS."""
+        return np.asarray(np.abs(self._ev + self._base))
 
     def _come_and_go(self, now: datetime) -> None:
         while self._leaving and self._leaving[0][0] <= now:
@@ -232,23 +249,23 @@ class World:
 class _Minute:
     """Gathers steps into minutes."""
 
-    def __init__(self, feeders: int) -> None:
-        self._shape = (feeders, len(PHASES))
-        self._minute: int | None = None
-        self._clear()
+    def __init__(self) -> None:
+        self._ends_s = -inf
+        self._steps: list[tuple[float, Phasors, Phasors]] = []
 
-    def _clear(self) -> None:
-        self._total_a, self._base_as, self._seconds = np.zeros(self._shape), np.zeros(self._shape), 0.0
-
-    def add(self, now: datetime, dt_s: float, total_a: Amps, base: Phasors) -> MinuteOfLoad | None:
+    def add(self, now: datetime, dt_s: float, ev: Phasors, base: Phasors) -> MinuteOfLoad | None:
         """Add a step; the minute that it completes, if it does."""
-        np.maximum(self._total_a, total_a, out=self._total_a)
-        self._base_as += np.abs(base) * dt_s
-        self._seconds += dt_s
-        minute = int(now.timestamp() // 60)
-        done = None
-        if self._minute is not None and minute != self._minute:
-            done = MinuteOfLoad(now.replace(second=0, microsecond=0), self._total_a, self._base_as / self._seconds)
-            self._clear()
-        self._minute = minute
-        return done
+        self._steps.append((dt_s, ev, base))
+        now_s, before_s = now.timestamp(), self._ends_s
+        if before_s - 60.0 <= now_s < before_s:
+            return None
+        self._ends_s = (now_s // 60 + 1) * 60
+        return None if before_s == -inf else self._done(now)
+
+    def _done(self, now: datetime) -> MinuteOfLoad:
+        steps, self._steps = self._steps, []
+        dts_s = np.array([step[0] for step in steps])
+        bases = np.array([step[2] for step in steps])
+        totals_a = np.abs(np.array([step[1] for step in steps]) + bases)
+        base_as = (np.abs(bases) * dts_s[:, None, None]).sum(axis=0)
+        return MinuteOfLoad(now.replace(second=0, microsecond=0), totals_a.max(axis=0), base_as / dts_s.sum())

@@ -106,7 +106,9 @@ class _Run:
             ev = unit @ drawn_a
             length = np.abs(ev)
             along = np.where(length > 0.0, ev / np.where(length > 0.0, length, 1.0), 1.0)
-            total_a[step] = judge.observe(grid.at(step + 1), grid.step.total_seconds(), ev, grid.base_a[step] * along)
+            base = grid.base_a[step] * along
+            total_a[step] = np.abs(ev + base)
+            judge.observe(grid.at(step + 1), grid.step.total_seconds(), ev, base)
             ev_w[step] = float(drawn_a @ watts)
             if step % 32 == 0:
                 told(step / grid.steps)
