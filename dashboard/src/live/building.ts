@@ -1,10 +1,12 @@
 /** A site as it is now: loaded once, then kept by the event stream. Each EVSE and each feeder is a signal of its own, so
  * that what changes is drawn and nothing else. */
-import { batch, signal, type Signal } from "@preact/signals";
+import { batch, computed, signal, type Signal } from "@preact/signals";
 import { all, api, ApiProblem, type Schemas, told } from "../api/client";
 import { signedOut } from "../api/session";
-import { serviceTold } from "../time";
+import { now, serviceTold } from "../time";
+import { type Bindings, bindingsOf, sameBindings } from "./bindings";
 import { EventStream } from "./events";
+import { limitsInForce } from "./limits";
 import { type FeederLoad, feederLoads } from "./loads";
 import type { DecisionNotice, EvseNotice, FeederNotice, Notice, NoticeName, Notices } from "./notices";
 
@@ -12,6 +14,7 @@ export type Evse = Schemas["EvseDocument"];
 export type Listener = (notice: Notice) => void;
 
 const RECENT = 50;
+const NO_LIMITS: ReadonlyMap<string, number> = new Map();
 
 export class Building {
   readonly site = signal<Schemas["SiteDocument"] | null>(null);
@@ -22,6 +25,13 @@ export class Building {
   readonly limits = signal<readonly Schemas["LimitDocument"][]>([]);
   /** The newest decisions that changed something since the page was opened, newest first. */
   readonly decisions = signal<readonly DecisionNotice[]>([]);
+  /** The lowest temporary limit in force on each feeder, in A per phase. */
+  readonly limited = computed(() => {
+    const limits = this.limits.value;
+    return limits.length === 0 ? NO_LIMITS : limitsInForce(limits, now.value);
+  });
+  /** How many cars each phase of each feeder holds back. */
+  readonly bindings = signal<Bindings>(new Map());
   readonly problem = signal<ApiProblem | null>(null);
   readonly stream: EventStream;
 
@@ -86,6 +96,7 @@ export class Building {
         this.site.value = site;
         for (const feeder of site.feeders) this.putFeeder({ ...feeder, phases: { ...feeder.phases } });
         this.countAgain();
+        this.bindAgain();
       });
       void this.loadAlarms();
     } catch (error) {
@@ -126,6 +137,7 @@ export class Building {
         this.apply(notice);
       }
       if (seen.has("evse")) this.countAgain();
+      if (seen.has("decision")) this.bindAgain();
       if (seen.has("alarm")) void this.loadAlarms();
       if (seen.has("limit")) void this.loadLimits();
       if (seen.has("reset")) void this.load();
@@ -218,6 +230,11 @@ export class Building {
     }
   }
 
+  private bindAgain(): void {
+    const found = bindingsOf([...this.evses.values()].map((one) => one.peek()));
+    if (!sameBindings(found, this.bindings.peek())) this.bindings.value = found;
+  }
+
   private async lookAgain(): Promise<void> {
     const stale = [...this.stale];
     this.stale.clear();
@@ -227,6 +244,7 @@ export class Building {
         if (found !== null) this.put(found);
       }),
     );
+    if (stale.length > 0) this.bindAgain();
   }
 
   private put(evse: Evse): void {
