@@ -1,17 +1,21 @@
 """What the API asks of the past, one method for each list: newest first, in pages."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from sqlalchemy import Connection
+
 from domain.errors import UnknownIdError
-from domain.ids import DecisionId, EvseId, MeterId, SiteId
+from domain.ids import DecisionId, EvseId, FeederId, MeterId, SiteId
 from domain.metering import EvseSample, MeterReading
 from domain.rotation import RotationState
 from domain.snapshot import TemporaryLimit
 from headroom.control_loop import SiteController
-from inventory import access, queries
+from headroom.monthly import Month, MonthFigures, figures
+from inventory import access, load_queries, queries
 from inventory.access import AuditRow
-from inventory.queries import DecisionSummary, Page, SessionRow
+from inventory.load_queries import DecisionMark, LoadStep
+from inventory.queries import DecisionSummary, Page, SessionOrder, SessionRow
 from inventory.records import AlarmRecord, DecisionRecord, SetpointEvent
 from inventory.store import Store
 
@@ -23,12 +27,31 @@ class History:
         self._store, self._controllers = store, controllers
 
     async def sessions(
-        self, site: SiteId, limit: int, cursor: str | None, *, evse: EvseId | None = None, open_only: bool = False
+        self,
+        site: SiteId,
+        limit: int,
+        cursor: str | None,
+        *,
+        evse: EvseId | None = None,
+        open_only: bool = False,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        order: SessionOrder = "newest",
     ) -> Page[SessionRow]:
-        """A site's sessions, or those of one EVSE or that still run."""
+        """A site's sessions, or those of one EVSE, that still run, or that began in [since, until)."""
         self._check(site)
         return await self._store.query(
-            lambda conn: queries.sessions(conn, site, limit=limit, cursor=cursor, evse=evse, open_only=open_only)
+            lambda conn: queries.sessions(
+                conn,
+                site,
+                limit=limit,
+                cursor=cursor,
+                evse=evse,
+                open_only=open_only,
+                since=since,
+                until=until,
+                order=order,
+            )
         )
 
     async def session(self, site: SiteId, session: str) -> SessionRow:
@@ -39,10 +62,43 @@ class History:
             raise UnknownIdError("session", session)
         return found
 
-    async def decisions(self, site: SiteId, limit: int, cursor: str | None) -> Page[DecisionSummary]:
-        """A site's decisions without their set-points."""
+    async def decisions(
+        self, site: SiteId, limit: int, cursor: str | None, since: datetime | None = None, until: datetime | None = None
+    ) -> Page[DecisionSummary]:
+        """A site's decisions in [since, until) without their set-points."""
         self._check(site)
-        return await self._store.query(lambda conn: queries.decisions(conn, site, limit=limit, cursor=cursor))
+        return await self._store.query(
+            lambda conn: queries.decisions(conn, site, limit=limit, cursor=cursor, since=since, until=until)
+        )
+
+    async def loads(
+        self, site: SiteId, feeder: FeederId, since: datetime, until: datetime, step_s: int
+    ) -> list[LoadStep]:
+        """A feeder's load in [since, until), in steps."""
+        self._check(site)
+        return await self._store.query(lambda conn: load_queries.loads(conn, site, feeder, since, until, step_s))
+
+    async def decision_marks(self, site: SiteId, since: datetime, until: datetime, step_s: int) -> list[DecisionMark]:
+        """The last decision of every step of [since, until)."""
+        self._check(site)
+        return await self._store.query(lambda conn: load_queries.decision_marks(conn, site, since, until, step_s))
+
+    async def months(self, site: SiteId, months: Sequence[Month]) -> list[MonthFigures]:
+        """The figures of each month."""
+        served = self._controllers[site].site
+
+        def ask(conn: Connection) -> list[MonthFigures]:
+            return [
+                figures(
+                    served,
+                    month,
+                    load_queries.feeder_use(conn, site, month.since, month.until),
+                    load_queries.stays(conn, site, month.since, month.until),
+                )
+                for month in months
+            ]
+
+        return await self._store.query(ask)
 
     async def decision(self, site: SiteId, decision: DecisionId) -> DecisionRecord:
         """One decision of a site with inputs, set-points and reasons."""

@@ -3,12 +3,13 @@
 import base64
 import binascii
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Float, Row, Select, Table, func, select, tuple_
 
 from domain.errors import HeadroomError
 from domain.ids import ChargerId, DecisionId, EvseId, MeterId, SiteId
@@ -23,6 +24,14 @@ from inventory.records import AlarmRecord, ChargerFacts, DecisionRecord, Setpoin
 T = TypeVar("T")
 
 MAX_PAGE = 1000
+
+SessionOrder = Literal["newest", "oldest", "most_energy", "least_energy"]
+_SESSION_ORDERS: Mapping[SessionOrder, tuple[str, bool]] = {
+    "newest": ("started_at", False),
+    "oldest": ("started_at", True),
+    "most_energy": ("energy_wh", False),
+    "least_energy": ("energy_wh", True),
+}
 
 
 class BadCursorError(HeadroomError):
@@ -74,15 +83,19 @@ def sessions(
     cursor: str | None = None,
     evse: EvseId | None = None,
     open_only: bool = False,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    order: SessionOrder = "newest",
 ) -> Page[SessionRow]:
-    """A site's sessions, the newest start first. `BadCursorError` for a cursor that no list gave out."""
+    """A site's sessions that began in [since, until). `BadCursorError` for a cursor that no list gave out."""
     t = tables.sessions
-    query = _with_evse(t).where(t.c.site_id == site)
+    query = _between(_with_evse(t).where(t.c.site_id == site), t.c.started_at, since, until)
     if evse is not None:
         query = query.where(t.c.evse_id == evse)
     if open_only:
         query = query.where(t.c.ended_at.is_(None))
-    return page_of(conn, query, (t.c.started_at, t.c.id), limit, cursor, _session_row)
+    by, ascending = _SESSION_ORDERS[order]
+    return page_of(conn, query, (t.c[by], t.c.id), limit, cursor, _session_row, ascending=ascending)
 
 
 def session(conn: Connection, session_id: str) -> SessionRow | None:
@@ -91,11 +104,19 @@ def session(conn: Connection, session_id: str) -> SessionRow | None:
     return _session_row(row) if row is not None else None
 
 
-def decisions(conn: Connection, site: SiteId, *, limit: int = 100, cursor: str | None = None) -> Page[DecisionSummary]:
-    """A site's decisions, the newest first, without their set-points."""
+def decisions(
+    conn: Connection,
+    site: SiteId,
+    *,
+    limit: int = 100,
+    cursor: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Page[DecisionSummary]:
+    """A site's decisions in [since, until), the newest first, without their set-points."""
     t = tables.decisions
     columns = (t.c.id, t.c.at, t.c.trigger, t.c.strategy, t.c.rung, t.c.rung_why, t.c.elapsed_ms, t.c.alarms)
-    query = select(*columns).where(t.c.site_id == site)
+    query = _between(select(*columns).where(t.c.site_id == site), t.c.at, since, until)
     return page_of(conn, query, (t.c.at, t.c.id), limit, cursor, _decision_summary)
 
 
@@ -228,30 +249,47 @@ def page_of(
     limit: int,
     cursor: str | None,
     make: Callable[[Row[Any]], T],
+    *,
+    ascending: bool = False,
 ) -> Page[T]:
-    """`limit` is held within 1 and 1000. The order's first column is a time, the rest are text."""
+    """`limit` is held within 1 and 1000. The order's first column is a time or a number, the rest are text."""
     limit = min(max(limit, 1), MAX_PAGE)
     if cursor is not None:
-        query = query.where(tuple_(*order) < tuple_(*_position(cursor, len(order)), types=[c.type for c in order]))
-    found = conn.execute(query.order_by(*(column.desc() for column in order)).limit(limit + 1)).all()
+        here = tuple_(*order)
+        last = tuple_(*_position(cursor, order), types=[c.type for c in order])
+        query = query.where(here > last if ascending else here < last)
+    ordered = query.order_by(*(column.asc() if ascending else column.desc() for column in order))
+    found = conn.execute(ordered.limit(limit + 1)).all()
     items = found[:limit]
     more = len(found) > limit
     return Page(tuple(map(make, items)), _cursor(items[-1], order) if more else None)
 
 
 def _cursor(row: Row[Any], order: tuple[ColumnElement[Any], ...]) -> str:
-    values = [getattr(row, str(column.key)) for column in order]
-    text = json.dumps([values[0].isoformat(), *values[1:]])
+    first, *rest = (getattr(row, str(column.key)) for column in order)
+    text = json.dumps([first.isoformat() if isinstance(first, datetime) else first, *rest])
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _position(cursor: str, columns: int) -> tuple[Any, ...]:
+def _position(cursor: str, order: tuple[ColumnElement[Any], ...]) -> tuple[Any, ...]:
     try:
-        values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        at = datetime.fromisoformat(values[0])
-    except (ValueError, TypeError, KeyError, IndexError, binascii.Error):
+        first, *rest = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        begins = _number(first) if isinstance(order[0].type, Float) else _instant(first)
+    except (ValueError, TypeError, binascii.Error):
         raise BadCursorError(cursor) from None
-    rest = values[1:]
-    if at.tzinfo is None or len(values) != columns or not all(isinstance(value, str) for value in rest):
+    if len(rest) + 1 != len(order) or not all(isinstance(value, str) for value in rest):
         raise BadCursorError(cursor)
-    return (at, *rest)
+    return (begins, *rest)
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError("not a number")
+    return float(value)
+
+
+def _instant(value: str) -> datetime:
+    at = datetime.fromisoformat(value)
+    if at.tzinfo is None:
+        raise ValueError("not an instant")
+    return at

@@ -1,16 +1,32 @@
 """Decisions: what was decided when, why, and what else might have been."""
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
 
 from domain.ids import DecisionId, SiteId
 from domain.site import Strategy
 from headroom import whatif
 from headroom.api.documents import decision_document, decision_summary
 from headroom.api.models import Alternative, AlternativeSetpoint, DecisionDocument, DecisionSummaryDocument, Page
-from headroom.api.paging import Cursor, Limit
+from headroom.api.paging import Cursor, Limit, Since, Until
+from headroom.api.stretch import Points, stretch
 from headroom.service import Service
+
+
+class DecisionMarkDocument(BaseModel):
+    """The last decision of a step of time."""
+
+    model_config = ConfigDict(from_attributes=True)
+    id: str
+    at: datetime
+    trigger: str
+    rung: str
+    decisions: int = Field(description="how many there were in the step")
+    prompted: int = Field(description="how many of them something prompted that had happened")
+    fell: int = Field(description="how many of them a simpler rung than the strategy answered")
 
 
 def router(service: Service) -> APIRouter:
@@ -18,10 +34,21 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(tags=["decisions"])
 
     @routes.get("/sites/{site}/decisions")
-    async def decisions(site: SiteId, limit: Limit = 100, cursor: Cursor = None) -> Page[DecisionSummaryDocument]:
+    async def decisions(
+        site: SiteId, since: Since = None, until: Until = None, limit: Limit = 100, cursor: Cursor = None
+    ) -> Page[DecisionSummaryDocument]:
         """Decisions, newest first: what triggered them and which rung answered."""
-        page = await service.history.decisions(site, limit, cursor)
+        page = await service.history.decisions(site, limit, cursor, since, until)
         return Page(items=[decision_summary(summary) for summary in page.items], next=page.next)
+
+    @routes.get("/sites/{site}/decisions/marks")
+    async def marks(
+        site: SiteId, since: Since = None, until: Until = None, points: Points = 240
+    ) -> list[DecisionMarkDocument]:
+        """The last decision of every step of a stretch of time, and how many it stands for; oldest first."""
+        asked = stretch(since, until, points, service.clock.now())
+        found = await service.history.decision_marks(site, asked.since, asked.until, asked.step_s)
+        return [DecisionMarkDocument.model_validate(one) for one in found]
 
     @routes.get("/sites/{site}/decisions/{decision}")
     async def decision(site: SiteId, decision: DecisionId) -> DecisionDocument:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Response
 
 from domain.errors import UnknownIdError
 from domain.ids import EvseId, SiteId
@@ -11,11 +11,22 @@ from headroom.access.roles import Caller, Role
 from headroom.api.documents import session_document
 from headroom.api.entry import caller_of
 from headroom.api.models import Page, SessionDocument, SessionWishes
-from headroom.api.paging import Cursor, Limit
+from headroom.api.paging import Cursor, Limit, Since, Until
 from headroom.api.problems import ApiError
+from headroom.api.tables import CSV_ANSWER, csv_response
 from headroom.service import Service
+from inventory.queries import MAX_PAGE, SessionOrder, SessionRow
 
 _LATEST = timedelta(days=31)
+_MOST_ROWS = 20_000
+_HEAD = (
+    *("id", "evse", "charger", "transaction_id", "started_at", "ended_at", "end_reason", "energy_kwh"),
+    *("departure_at", "energy_wanted_kwh", "priority"),
+)
+
+OfEvse = Annotated[EvseId | None, Query(description="of this EVSE only")]
+Running = Annotated[bool, Query(description="those that have not ended")]
+Order = Annotated[SessionOrder, Query(description="by their start, or by their energy")]
 
 
 def router(service: Service) -> APIRouter:
@@ -25,14 +36,41 @@ def router(service: Service) -> APIRouter:
     @routes.get("/sites/{site}/sessions")
     async def sessions(
         site: SiteId,
-        evse: Annotated[EvseId | None, Query(description="of this EVSE only")] = None,
-        running: Annotated[bool, Query(description="those that have not ended")] = False,
+        evse: OfEvse = None,
+        running: Running = False,
+        since: Since = None,
+        until: Until = None,
+        order: Order = "newest",
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> Page[SessionDocument]:
-        """Sessions, newest first, the running ones among them."""
-        page = await service.history.sessions(site, limit, cursor, evse=evse, open_only=running)
+        """Sessions that began in [since, until), in an order, the running ones among them."""
+        page = await service.history.sessions(
+            site, limit, cursor, evse=evse, open_only=running, since=since, until=until, order=order
+        )
         return Page(items=[session_document(row.session) for row in page.items], next=page.next)
+
+    @routes.get("/sites/{site}/sessions.csv", response_class=Response, responses=CSV_ANSWER)
+    async def as_table(
+        site: SiteId,
+        evse: OfEvse = None,
+        running: Running = False,
+        since: Since = None,
+        until: Until = None,
+        order: Order = "newest",
+    ) -> Response:
+        """The same as a table, of 20,000 sessions at most: ask for less time where there are more."""
+        rows: list[SessionRow] = []
+        cursor: str | None = None
+        while len(rows) < _MOST_ROWS:
+            page = await service.history.sessions(
+                site, MAX_PAGE, cursor, evse=evse, open_only=running, since=since, until=until, order=order
+            )
+            rows += page.items
+            cursor = page.next
+            if cursor is None:
+                break
+        return csv_response(f"{site}-sessions", _HEAD, map(_cells, rows))
 
     @routes.get("/sites/{site}/sessions/{session}")
     async def session(site: SiteId, session: str) -> SessionDocument:
@@ -53,6 +91,12 @@ def router(service: Service) -> APIRouter:
         return session_document(service.controller(site).picture.live.open_session(session))
 
     return routes
+
+
+def _cells(row: SessionRow) -> list[object]:
+    told = session_document(row.session)
+    beside = {"charger": row.charger, "end_reason": row.end_reason}
+    return [beside[name] if name in beside else getattr(told, name) for name in _HEAD]
 
 
 async def amend_session(service: Service, site: SiteId, evse: EvseId, body: SessionWishes) -> None:
