@@ -2,14 +2,22 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
-from sqlalchemy import Connection
+import typer
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 T = TypeVar("T")
 
+Database = Annotated[
+    str, typer.Option(help="the service's: sqlite:///FILE or postgresql://USER@HOST/NAME", show_default="headroom.db")
+]
+"""The option of every command that needs the database; `HEADROOM_DATABASE` is its default."""
 
-def with_database(url: str, work: Callable[[Connection], T]) -> T:
+
+def with_database(url: str, work: "Callable[[Connection], T]") -> T:
     """Do the work in one transaction and let the database go. `StorageError` where it cannot be used."""
     from inventory.store import AsyncStore  # not before it is needed: refusals and help texts do not wait for it
 

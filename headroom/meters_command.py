@@ -1,6 +1,5 @@
 """`headroom meters`: what a meter measured before it was connected."""
 
-import asyncio
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from domain.errors import HeadroomError
+from headroom.database_work import Database, with_database
 from headroom.settings import DEFAULT_DATABASE, Settings
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def import_command(
     unbalance: Annotated[
         float | None, typer.Option(help="of a total: how many times its even share a phase may carry", min=1, max=3)
     ] = None,
-    database: Annotated[str, typer.Option(help="SQLAlchemy URL of the service's database")] = DEFAULT_DATABASE,
+    database: Database = DEFAULT_DATABASE,
     json: Annotated[bool, typer.Option("--json", help="one JSON document on stdout")] = False,
 ) -> None:
     """Import a meter's past, so that the forecast need not begin at nothing. The service may run meanwhile.
@@ -84,16 +84,8 @@ def _tell(found: "Imported", json: bool) -> None:
 
 def _kept(database: str, building: "Site", readings: "list[MeterReading]") -> tuple[int, int]:
     from headroom.meters.importing import store
-    from inventory.store import AsyncStore
 
-    async def keep() -> tuple[int, int]:
-        opened = await AsyncStore.open(database)
-        try:
-            return await opened.transact(lambda conn: store(conn, building, readings))
-        finally:
-            await opened.close()
-
-    return asyncio.run(keep())
+    return with_database(database, lambda conn: store(conn, building, readings))
 
 
 def _columns(given: list[str] | None, phases: list[str]) -> dict[str, str]:

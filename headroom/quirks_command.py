@@ -6,12 +6,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 import typer
 
-from headroom.database_work import with_database
+from headroom.database_work import Database, with_database
 from headroom.settings import DEFAULT_DATABASE
 
 app = typer.Typer(help="The quirk record of chargers: list, show, export, set.", no_args_is_help=True)
 
-Database = Annotated[str, typer.Option(help="SQLAlchemy URL of the service's database")]
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
 
 

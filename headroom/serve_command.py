@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from domain.errors import HeadroomError
+from headroom.database_work import Database
 from headroom.settings import DEFAULT_DATABASE, Settings
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def serve(
     role: Annotated[
         Literal["all", "proxy", "controller", "api"], typer.Option(help="this version runs all parts in one process")
     ] = "all",
-    database: Annotated[str, typer.Option(help="SQLAlchemy URL of the database")] = DEFAULT_DATABASE,
+    database: Database = DEFAULT_DATABASE,
     forecast: Annotated[
         Path | None, typer.Option(help="folder of trained models; beside an SQLite database without it")
     ] = None,

@@ -29,6 +29,7 @@ from headroom.notifications.settings import NotifySettings
 from headroom.notifications.wiring import notifiers
 from headroom.outer_parts import outer_parts
 from headroom.planner import ProcessPlanner
+from headroom.retention import Retention
 from headroom.service import Service
 from headroom.settings import Settings
 from headroom.spooling import open_spool
@@ -90,7 +91,8 @@ async def run_service(
             await _started(decider)
         watch = partial(watch_files, tuple(gates.values()), server_tls, clock)
         told = notifiers(listening.notify, service, _new_id)
-        beside: list[Part] = [watch, *await outer_parts(service, listening.forecasts), *told]
+        kept = Retention(store, clock, settings.keep_days, settings.keep_sessions_days)
+        beside: list[Part] = [watch, kept.run, *await outer_parts(service, listening.forecasts), *told]
         await _run(service, listening, beside, server_tls, as_json=as_json)
     finally:
         for decider in deciders.values():

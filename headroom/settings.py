@@ -3,31 +3,58 @@
 import os
 from dataclasses import dataclass
 
+from domain.errors import HeadroomError
 from domain.ports import Clock
 from headroom.clock import FastClock, WallClock
 
-DEFAULT_DATABASE = "sqlite+aiosqlite:///headroom.db"
+DEFAULT_DATABASE = os.environ.get("HEADROOM_DATABASE", "sqlite+aiosqlite:///headroom.db")
+"""Where `--database` is not given: a URL with a password is nobody's to read there, but is in a list of processes."""
+
+_KEEP_DAYS = 92.0
+_KEEP_SESSIONS_DAYS = 730.0
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`HEADROOM_CLOCK` runs the service on a fast clock (`demo` sets it); `HEADROOM_LOG` is the least log level;
-    `HEADROOM_SPOOL` the file in which a site that holds keeps the messages of an outage.
+    `HEADROOM_SPOOL` the file in which a site that holds keeps the messages of an outage; `HEADROOM_KEEP_DAYS` how long
+    measured values and decisions stay in the database, `HEADROOM_KEEP_SESSIONS_DAYS` how long sessions and alarms do.
     """
 
     clock_text: str | None = None
     log_level: str = "info"
     spool: str | None = None
+    keep_days: float = _KEEP_DAYS
+    keep_sessions_days: float = _KEEP_SESSIONS_DAYS
 
     @classmethod
     def from_environment(cls) -> "Settings":
         """Read the process's environment."""
         read = os.environ.get
-        return cls(read("HEADROOM_CLOCK"), read("HEADROOM_LOG", "info"), read("HEADROOM_SPOOL"))
+        return cls(
+            read("HEADROOM_CLOCK"),
+            read("HEADROOM_LOG", "info"),
+            read("HEADROOM_SPOOL"),
+            _days("HEADROOM_KEEP_DAYS", _KEEP_DAYS),
+            _days("HEADROOM_KEEP_SESSIONS_DAYS", _KEEP_SESSIONS_DAYS),
+        )
 
     def clock(self) -> Clock:
         """The clock that the service runs on."""
         return WallClock() if self.clock_text is None else FastClock.parse(self.clock_text)
+
+
+def _days(name: str, otherwise: float) -> float:
+    text = os.environ.get(name)
+    if text is None:
+        return otherwise
+    try:
+        days = float(text)
+    except ValueError:
+        days = 0.0
+    if not 1 <= days <= 36_500:
+        raise HeadroomError(f"{name}={text!r}: must be a number of days from 1 to 36500")
+    return days
 
 
 def child_environment(**extra: str) -> dict[str, str]:

@@ -6,12 +6,11 @@ from typing import Annotated
 import typer
 
 from headroom.access.roles import Role
-from headroom.database_work import with_database
+from headroom.database_work import Database, with_database
 from headroom.settings import DEFAULT_DATABASE, Settings
 
 app = typer.Typer(help="API tokens: make, revoke, list.", no_args_is_help=True)
 
-Database = Annotated[str, typer.Option(help="SQLAlchemy URL of the service's database")]
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
 
 

@@ -113,7 +113,7 @@ def prepare_sqlite(engine: Engine) -> None:
 
 def shown(url: URL) -> str:
     """A URL as it may be printed: no password, and nothing of its query, where secrets may stand too."""
-    return url.set(password=None, query={}).render_as_string()
+    return url.set(query={}).render_as_string(hide_password=True)
 
 
 def why(error: BaseException) -> str:
