@@ -11,7 +11,7 @@ from domain.metering import EvseSample
 from domain.quirks import UNKNOWN, Quirks
 from domain.rotation import RotationState
 from domain.session import EvseState, Session
-from domain.site import PhaseAmps, Site
+from domain.site import Phase, PhaseAmps, Site
 
 
 class LoadSource(StrEnum):
@@ -63,6 +63,10 @@ class FeederView:
     metered_a: PhaseAmps | None = None
     source: LoadSource = LoadSource.DEDICATED
     reading_at: datetime | None = None
+
+    def planned_a(self, phase: Phase) -> float:
+        """What is left for the building on a phase when EVSEs are to rise, in A."""
+        return max(self.base_high_a.get(phase, 0.0), self.forecast_a.get(phase, 0.0))
 
 
 @dataclass(frozen=True, slots=True)

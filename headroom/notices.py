@@ -68,6 +68,7 @@ def feeder_notice(view: FeederView) -> dict[str, object]:
         "id": view.feeder,
         "source": view.source,
         "base_load_a": {phase: round(amps, 2) for phase, amps in view.base_likely_a.items()},
+        "planned_base_a": {phase: round(view.planned_a(phase), 2) for phase in view.base_likely_a},
         "metered_a": None if view.metered_a is None else dict(view.metered_a),
         "reading_at": None if view.reading_at is None else view.reading_at.isoformat(),
     }

@@ -80,6 +80,7 @@ def _feeder(feeder: Feeder, snapshot: SiteSnapshot, ev_a: PhaseAmps) -> FeederDo
             rating_a=feeder.rating_a,
             usable_a=feeder.usable_a,
             base_load_a=round(base_a, 2),
+            planned_base_a=round(view.planned_a(phase), 2),
             ev_a=round(ev_a.get(phase, 0.0), 2),
             headroom_a=round(feeder.usable_a - base_a - ev_a.get(phase, 0.0), 2),
         )

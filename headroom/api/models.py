@@ -58,6 +58,7 @@ class PhaseLoad(BaseModel):
     rating_a: float
     usable_a: float
     base_load_a: float
+    planned_base_a: float = Field(description="what decisions leave for the building: its load, and what may come")
     ev_a: float = Field(description="what the EVSEs below are counted at")
     headroom_a: float = Field(description="usable - base load - EVSEs; negative where the panel is over its limit")
 
