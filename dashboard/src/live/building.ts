@@ -190,7 +190,8 @@ export class Building {
     const phases: FeederLoad["phases"] = {};
     for (const [phase, load] of Object.entries(before.phases) as ["A" | "B" | "C", Schemas["PhaseLoad"]][]) {
       const base_load_a = told.base_load_a[phase] ?? 0;
-      phases[phase] = { ...load, base_load_a, headroom_a: load.usable_a - base_load_a - load.ev_a };
+      const planned_base_a = told.planned_base_a[phase] ?? base_load_a;
+      phases[phase] = { ...load, base_load_a, planned_base_a, headroom_a: load.usable_a - base_load_a - load.ev_a };
     }
     known.value = { ...before, source: told.source, reading_at: told.reading_at, phases };
   }

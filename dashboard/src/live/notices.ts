@@ -19,6 +19,7 @@ export interface FeederNotice {
   id: string;
   source: string;
   base_load_a: Partial<Record<"A" | "B" | "C", number>>;
+  planned_base_a: Partial<Record<"A" | "B" | "C", number>>;
   metered_a: Partial<Record<"A" | "B" | "C", number>> | null;
   reading_at: string | null;
 }

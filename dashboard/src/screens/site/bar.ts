@@ -3,12 +3,15 @@ interface Load {
   rating_a: number;
   usable_a: number;
   base_load_a: number;
+  planned_base_a: number;
   ev_a: number;
 }
 
+/** Where each part ends, from the left: the building, the cars, what is kept for the building. */
 export interface Bar {
   base: number;
   ev: number;
+  kept: number;
   usable: number;
   limit: number | null;
 }
@@ -17,9 +20,11 @@ export function barOf(load: Load, limitA: number | undefined): Bar {
   const base_a = Math.max(0, load.base_load_a);
   const ev_a = Math.max(0, load.ev_a);
   const whole = Math.max(load.rating_a, base_a + ev_a, 1);
+  const kept_a = Math.max(0, load.planned_base_a - base_a);
   return {
     base: share(base_a / whole),
-    ev: share(ev_a / whole),
+    ev: share((base_a + ev_a) / whole),
+    kept: share((base_a + ev_a + kept_a) / whole),
     usable: share(load.usable_a / whole),
     limit: limitA === undefined ? null : share(limitA / whole),
   };

@@ -128,6 +128,10 @@ export function Legend() {
         {words.ev}
       </li>
       <li>
+        <span class="swatch swatch-kept" />
+        {words.kept}
+      </li>
+      <li>
         <span class="swatch swatch-room" />
         {words.room}
       </li>

@@ -42,10 +42,14 @@ export function figuresOf(
 interface Load {
   usable_a: number;
   base_load_a: number;
+  planned_base_a: number;
   ev_a: number;
 }
 
-/** What is left on a phase under its usable rating and its temporary limit; negative where it is over. */
+/** What cars may still be given on a phase, under its usable rating and its temporary limit; negative where the load itself
+ * is over. What is kept for the building is not theirs, and no overload either. */
 export function roomLeft(load: Load, limitA: number | undefined): number {
-  return Math.min(load.usable_a, limitA ?? Infinity) - load.base_load_a - load.ev_a;
+  const bound_a = Math.min(load.usable_a, limitA ?? Infinity) - load.ev_a;
+  const over_a = bound_a - load.base_load_a;
+  return over_a < 0 ? over_a : Math.max(0, bound_a - Math.max(load.base_load_a, load.planned_base_a));
 }

@@ -32,8 +32,9 @@ export function PhaseBar({ building, feeder, phase, load, limit }: PhaseBarProps
         role="img"
         aria-label={texts.site.phaseLabel(phase, amps(load.base_load_a), amps(load.ev_a), amps(Math.max(0, left)), bound)}
       >
-        <span class="phase-base" style={{ transform: `scaleX(${bar.base})` }} />
-        <span class="phase-ev" style={{ transform: `translateX(${bar.base * 100}%) scaleX(${bar.ev})` }} />
+        <span class="phase-kept" style={{ clipPath: upTo(bar.kept) }} />
+        <span class="phase-ev" style={{ clipPath: upTo(bar.ev) }} />
+        <span class="phase-base" style={{ clipPath: upTo(bar.base) }} />
         <span class="phase-usable" style={{ left: `${bar.usable * 100}%` }} />
         {bar.limit !== null && <span class="phase-limit" style={{ left: `${bar.limit * 100}%` }} />}
       </div>
@@ -46,4 +47,9 @@ export function PhaseBar({ building, feeder, phase, load, limit }: PhaseBarProps
       )}
     </div>
   );
+}
+
+/** Clipping is painting alone: no layout, and patterns keep their size. */
+function upTo(share: number): string {
+  return `inset(0 ${((1 - share) * 100).toFixed(2)}% 0 0)`;
 }
