@@ -1,5 +1,6 @@
 """Load series from csv, csv.gz or parquet; every complaint names file, line and column."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -9,6 +10,8 @@ import pandas as pd
 
 from domain.errors import HeadroomError
 from forecasting.series import DAY_H, HourlySeries, Vector, Zeros, without_false_zeros
+
+_WITH_ZONE = re.compile(r"(?:Z|[+-]\d\d:?\d\d)\s*$")
 
 
 class SeriesFileError(HeadroomError):
@@ -108,9 +111,13 @@ def _indexed(file: str, zone: ZoneInfo | None) -> pd.DataFrame:
         raise SeriesFileError(file, None, "", "is neither csv, csv.gz nor parquet") from problem
     if frame.empty or len(frame.columns) < 2:
         raise SeriesFileError(file, 1, "", "needs a column of times, columns of numbers and at least one row")
+    if path.suffix != ".parquet" and not isinstance(frame.index, pd.RangeIndex):
+        raise SeriesFileError(file, 1, "", "names fewer columns than its lines have: every number would be shifted")
     name = str(frame.columns[0])
     raw = frame.pop(name)
-    moments = pd.to_datetime(raw, errors="coerce", format=None if raw.dtype.kind == "M" else "ISO8601", utc=False)
+    if raw.dtype.kind in "iufb":
+        raw = raw.astype(str)  # 20190305 is a date, and no count of nanoseconds
+    moments = _moments(raw, file, name)
     if moments.isna().any():
         row = int(np.flatnonzero(moments.isna())[0])
         raise SeriesFileError(file, row + 2, name, f"must be a time such as 2019-03-05T17:00, it is '{raw.iloc[row]}'")
@@ -120,6 +127,19 @@ def _indexed(file: str, zone: ZoneInfo | None) -> pd.DataFrame:
     if frame.empty:
         raise SeriesFileError(file, None, name, "holds no time that exists in this zone")
     return frame.sort_index(kind="stable")
+
+
+def _moments(raw: "pd.Series[str]", file: str, name: str) -> "pd.Series[pd.Timestamp]":
+    """Times, with their zone where all of them have one: offsets differ between summer and winter."""
+    form = None if raw.dtype.kind == "M" else "ISO8601"
+    try:
+        return pd.to_datetime(raw, errors="coerce", format=form, utc=False)
+    except ValueError:
+        bare = ~raw.astype(str).str.contains(_WITH_ZONE)
+    if bare.any():
+        row = int(np.flatnonzero(bare)[0])
+        raise SeriesFileError(file, row + 2, name, f"has no zone, unlike others: '{raw.iloc[row]}'")
+    return pd.to_datetime(raw, errors="coerce", format=form, utc=True)
 
 
 def _placed(moments: pd.DatetimeIndex, name: str, zone: ZoneInfo | None) -> pd.DatetimeIndex:

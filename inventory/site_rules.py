@@ -142,7 +142,10 @@ def _unique(model: SiteModel) -> Iterator[Problem]:
     yield from _repeated("meter", [(("meters", index), meter.id) for index, meter in enumerate(model.meters)])
     for index, charger in enumerate(model.chargers):
         if charger.id in {".", ".."} or charger.id != charger.id.strip():
-            yield ("chargers", index, "id"), f"found '{charger.id}', must be a name without spaces at its ends"
+            yield (
+                ("chargers", index, "id"),
+                f"found '{charger.id}', must be a name without spaces at its ends, and not '.' or '..'",
+            )
 
 
 def _repeated(kind: str, ids: Sequence[tuple[Path, str]]) -> Iterator[Problem]:

@@ -78,6 +78,8 @@ def _hours(count: int, value: str = "2") -> str:
         ("t,kw\n" + _hours(48, ""), ["kw"], None, "holds no number"),
         ("t,kw\n" + _hours(48), ["kw"], "Mars/North", "'Mars/North' is no zone"),
         ("t\n1\n", ["kw"], None, "needs a column of times"),
+        ("t,kw\n" + _hours(48, "2,3"), ["kw"], None, "loads.csv:1: names fewer columns than its lines have"),
+        ("t,kw\n" + "7,1\n" * 48, ["kw"], None, "loads.csv:2: t: must be a time"),
         ("", ["kw"], None, "is neither csv"),
     ],
 )
@@ -87,6 +89,15 @@ def test_a_file_that_cannot_be_used_says_where_and_why(
     with pytest.raises(SeriesFileError) as refused:
         read_series(_csv(tmp_path, text), columns, timezone=zone)
     assert said in str(refused.value)
+
+
+def test_offsets_may_change_within_a_file_and_zones_may_not_be_missing_in_some_lines(tmp_path: Path) -> None:
+    lines = [f"2024-03-{29 + n // 24:02d}T{n % 24:02d}:00+0{1 + (n > 49)}:00,1" for n in range(60) if n != 50]
+    series = read_series(_csv(tmp_path, "t,kw\n" + "\n".join(lines) + "\n"), ["kw"], timezone="Europe/Berlin")
+    assert len(series.load) == 59
+    lines[5] = lines[5].replace("+01:00", "")
+    with pytest.raises(SeriesFileError, match=r"loads.csv:7: t: has no zone, unlike others"):
+        read_series(_csv(tmp_path, "t,kw\n" + "\n".join(lines) + "\n"), ["kw"], timezone="Europe/Berlin")
 
 
 def test_quarter_hours_are_averaged_columns_summed_and_the_outside_joined_by_time(tmp_path: Path) -> None:
