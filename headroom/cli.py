@@ -7,6 +7,7 @@ import typer
 
 from domain.errors import HeadroomError
 from headroom import (
+    backup_command,
     check_command,
     demo_command,
     key_command,
@@ -17,7 +18,7 @@ from headroom import (
     study_command,
 )
 
-_QUICK = {"demo", "serve", "check", "simulate", "study", "replay", "key", "outages"}
+_QUICK = {"demo", "serve", "check", "simulate", "study", "replay", "key", "outages", "backup", "restore"}
 
 
 def build(arguments: Sequence[str]) -> typer.Typer:
@@ -37,6 +38,8 @@ def build(arguments: Sequence[str]) -> typer.Typer:
     app.command("replay")(replay_command.replay)
     app.command("key")(key_command.key)
     app.command("outages")(outages_command.outages)
+    app.command("backup")(backup_command.backup)
+    app.command("restore")(backup_command.restore)
     if not arguments or arguments[0] not in _QUICK:
         from headroom import forecast_command, meters_command, plan_command, quirks_command, token_command
 

@@ -22,11 +22,16 @@ def open_spool(sites: Sequence[Site], database: str, chosen: str | None) -> Spoo
     """
     if not any(site.csms.outage == "hold" for site in sites):
         return None
-    path = Path(chosen) if chosen is not None else _beside(database)
+    path = spool_path(database, chosen)
     try:
         return FileSpool(path)
     except OSError as error:
         raise HeadroomError(f"{error}. Set HEADROOM_SPOOL to a file on a disk that may be written.") from None
+
+
+def spool_path(database: str, chosen: str | None) -> Path:
+    """Where the spool lies: `chosen`, else beside a SQLite database, else in the working directory."""
+    return Path(chosen) if chosen is not None else _beside(database)
 
 
 def _beside(database: str) -> Path:

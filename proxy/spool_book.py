@@ -158,6 +158,10 @@ class SpoolBook:
             ),
         )
 
+    def count_starts_as_sent(self) -> None:
+        """After a restore: a start that waits may have been told since, so it is in doubt when it is sent."""
+        self._run("UPDATE entry SET sends = 1 WHERE state = 'pending' AND kind = ? AND sends = 0", (Kind.START,))
+
     def unsent(self, seq: int) -> None:
         """A start was answered with an error, so the CSMS does not hold it."""
         self._run("UPDATE entry SET sends = max(0, sends - 1) WHERE seq = ?", (seq,))

@@ -78,6 +78,11 @@ def newest() -> str:
     return head
 
 
+def revision_of(connection: Connection) -> str | None:
+    """The schema of a database; None where it has none."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
 def _upgrade_unless_newer(connection: Connection) -> None:
     current = _current(connection)
     if current is None or current < newest():
@@ -108,7 +113,7 @@ def _patiently(connection: Connection) -> None:
 
 
 def _current(connection: Connection) -> str | None:
-    current = MigrationContext.configure(connection).get_current_revision()
+    current = revision_of(connection)
     if connection.dialect.name == "postgresql":
         connection.rollback()
     return current
