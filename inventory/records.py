@@ -179,6 +179,14 @@ class CsmsProfilesRecord:
     profiles: tuple[Mapping[str, Any], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class StreamPosition:
+    """Up to where a site's stream of events is taken up: written in one transaction with what those events changed."""
+
+    site: SiteId
+    position: str
+
+
 Record = (
     ChargerFacts
     | ConnectorFacts
@@ -196,6 +204,7 @@ Record = (
     | ChargerQuirks
     | ModelQuirks
     | CsmsProfilesRecord
+    | StreamPosition
     | FeederMinute
     | Shortfall
 )
@@ -223,6 +232,7 @@ _KEYS: Mapping[type, Callable[[Any], Hashable]] = {
     ChargerQuirks: lambda record: record.charger,
     ModelQuirks: lambda record: record.model,
     CsmsProfilesRecord: lambda record: record.charger,
+    StreamPosition: lambda record: record.site,
     FeederMinute: lambda record: (record.site, record.feeder, record.at),
     Shortfall: lambda record: (record.session, record.since),
 }

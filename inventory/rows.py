@@ -34,6 +34,7 @@ from inventory.records import (
     SessionRecord,
     SetpointEvent,
     SetpointFacts,
+    StreamPosition,
     session_id,
 )
 
@@ -266,6 +267,10 @@ ROWS: Mapping[type, tuple[Table, Callable[[Any], Values]]] = {
     ChargerQuirks: (tables.charger_quirks, _charger_quirks),
     ModelQuirks: (tables.model_quirks, _model_quirks),
     CsmsProfilesRecord: (tables.csms_profiles, _csms_profiles),
+    StreamPosition: (
+        tables.stream_positions,
+        lambda record: {"site_id": record.site, "position": record.position},
+    ),
     FeederMinute: (tables.feeder_minutes, _minute),
     Shortfall: (tables.shortfalls, _shortfall),
 }
