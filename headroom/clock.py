@@ -11,6 +11,16 @@ monotonic_s = time.perf_counter
 """Real seconds, for latencies within one process; never scaled."""
 
 
+def lease_clock_s() -> float:
+    """Real seconds within one process, for leases: they go on while the machine sleeps, where its system has such a
+    clock.
+    """
+    return time.clock_gettime(_LEASE_CLOCK)
+
+
+_LEASE_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
 class WallClock:
     """The machine's own clock."""
 

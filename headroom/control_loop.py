@@ -372,23 +372,23 @@ class SiteController:
         )
 
     def fall_back(self) -> None:
-        """Before the service stops: every limit above its fall-back is lowered to it, and all is written down.
+        """Before the service stops: every limit above its fall-back is lowered to it, and all is written down."""
+        self._lower_to_fall_backs()
+        self.hand_over()
 
-        Nothing is decided any more after this.
-        """
+    def hand_over(self) -> None:
+        """Before another process goes on: all is written down, and limits in force stay. Nothing is decided after."""
+        self._finish(dict(self._rising), self._withhold)
         self._ended = True
         self._wake.set()
         self._rise.set()
         self._around.plans.stop()
-        self._lower_to_fall_backs()
         self._around.store.put(*self.picture.live.checkpoint(self._around.clock.now()))
 
     def _lower_to_fall_backs(self) -> None:
         decision = DecisionId(self._around.new_id())
+        self._finish(dict(self._rising), self._withhold)
         for evse in self.site.evses:
-            rise = self._rising.pop(evse.id, None)
-            if rise is not None:
-                self._withhold(rise)
             if self.picture.linked(evse.id) and self.picture.entry(evse.id).limit_a > evse.failsafe_a:
                 self._around.store.put(*self.picture.sent(evse.id, evse.failsafe_a, self._around.clock.now()))
                 self._command(evse.id, evse.failsafe_a, decision, urgent=True)
