@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-done
 PAGE := headroom/page/index.html
 
-.PHONY: setup demo test lint bench soak lock clean
+.PHONY: setup demo test lint audit bench soak lock clean
 setup: $(STAMP) $(PAGE)
 
 $(STAMP): requirements/lock.txt pyproject.toml deploy/setup.sh
@@ -26,6 +26,10 @@ lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+# Known faults of what is locked, and static analysis. STRICT=1: also a failure where advisories cannot be had.
+audit: setup
+	@$(BIN)/python deploy/audit.py $(if $(STRICT),--strict)
 
 bench: setup
 	@$(BIN)/python -m benchmarks $(ARGS)
