@@ -23,6 +23,20 @@ _LONGEST_PAUSE_S: Final = 5.0
 class ChargerLeg(Leg):
     """The end towards a charger. Its handshake waits, unread, until the CSMS has spoken."""
 
+    __slots__ = (
+        "_allowance",
+        "_handshake_s",
+        "_has_request",
+        "_head",
+        "_head_is_read",
+        "_on_pause",
+        "_on_request",
+        "_refused",
+        "_server",
+        "offered",
+        "visitor",
+    )
+
     def __init__(
         self,
         settings: LegSettings,
@@ -32,7 +46,7 @@ class ChargerLeg(Leg):
     ) -> None:
         self.offered: tuple[str, ...] = ()
         self.visitor = Visitor()
-        self._allowance: Allowance | None = None
+        self._allowance: Allowance
         self._on_pause: Callable[[], None] = _nobody
 
         def note_offer(_server: ServerProtocol, offered: Sequence[Subprotocol]) -> None:
@@ -106,12 +120,10 @@ class ChargerLeg(Leg):
     def limit(self, per_s: float, burst: int, on_pause: Callable[[], None]) -> None:
         """From now on it may say so much: what exceeds that waits in its own hands, and none of it is lost."""
         self._allowance, self._on_pause = Allowance(per_s, burst, self._time), on_pause
+        self.spend = self._spend
 
-    def _hand_on(self, messages: list[bytes]) -> None:
-        super()._hand_on(messages)
-        if self._allowance is None or self._transport.is_closing():
-            return
-        if (pause_s := self._allowance.spend(len(messages))) > 0.0:
+    def _spend(self, messages: int) -> None:
+        if not self._transport.is_closing() and (pause_s := self._allowance.spend(messages)) > 0.0:
             self._on_pause()
             self.pause_reading()
             self._hear_again_in(pause_s)

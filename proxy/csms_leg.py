@@ -11,7 +11,8 @@ from websockets.protocol import State
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
-from proxy.legs import LOGGER, Ending, Leg, LegSettings, OpenLegs
+from proxy.closing import Ending
+from proxy.legs import LOGGER, Leg, LegSettings, OpenLegs
 
 _YES: Final = b"HTTP/1.1 101"
 _END_OF_HEAD: Final = b"\r\n\r\n"
@@ -20,6 +21,8 @@ _MAX_HEAD: Final = 64 * 1024
 
 class CsmsLeg(Leg):
     """The end towards the CSMS. `answered` becomes its answer to our handshake, or why there is none."""
+
+    __slots__ = ("_authorization", "_client", "_head", "_head_is_read", "_target", "answered")
 
     def __init__(
         self,

@@ -12,7 +12,8 @@ from typing import Final
 import structlog
 
 from domain.ids import ChargerId
-from proxy.legs import Ending, Leg
+from proxy.closing import Ending
+from proxy.legs import Leg
 from proxy.redialling import redial
 from proxy.settings import Counters, HoldSettings
 from proxy.upstream import Refused, Unreachable

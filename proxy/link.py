@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -11,12 +11,11 @@ import structlog
 from domain.commands import ApplySetpoint
 from domain.events import ChargerConnected, ChargerDisconnected, Event, OcppVersion
 from domain.ids import ChargerId
-from domain.ports import Clock
-from proxy.afterthoughts import Afterthoughts
+from proxy.closing import Ending
 from proxy.deskwork import Deskwork, Thought
 from proxy.fan_out import FanOut
 from proxy.hold import Hold
-from proxy.legs import Ending, Leg
+from proxy.legs import Leg
 from proxy.protocol.desks import Desk
 from proxy.protocol.effects import Asked, AskedReply, Counted, Effect, Instant, ToCharger, ToCsms
 from proxy.protocol.exchange import Call, Exchange, OwnCall, OwnOutcome, Side
@@ -24,7 +23,8 @@ from proxy.protocol.frames import is_reply
 from proxy.protocol.interception import Answered, Order, Release
 from proxy.protocol.relay import Relay
 from proxy.protocol.replay import SLOT
-from proxy.settings import Counters
+from proxy.short_way import ShortWay
+from proxy.surroundings import Surroundings
 from proxy.waking import Alarm
 
 _log = structlog.get_logger()
@@ -35,21 +35,6 @@ _DURABLE_S: Final = 10.0
 _NOT_DURABLE: Final = Answered(b'["InternalError","It could not be written to disk; send it again.",{}]', ok=False)
 _MOST_ORDERS = 256
 """How many orders one occasion may bring forth: a desk that answers every outcome with a new CALL ends here."""
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What every link of a server shares. `mono` reads the clock of latencies. `durable` returns when every event that
-    was published would survive a crash, and raises where that fails; without it nothing waits for a disk.
-    """
-
-    clock: Clock
-    mono: Callable[[], float]
-    publish: Callable[[Event], None]
-    counters: Counters
-    on_over: "Callable[[Link], None]"
-    afterthoughts: Afterthoughts
-    durable: Callable[[], Awaitable[None]] | None = None
 
 
 class Link:
@@ -74,11 +59,14 @@ class Link:
         self._relay, self._around, self._hold, self._fan_out = relay, around, hold, fan_out
         self._stands_in = False
         self._desk = Deskwork(charger, desk, around.clock, around.publish, around.counters)
-        self._counters = around.counters
+        self._heard = desk.heard
+        self._is_plain = hold is None and fan_out is None
+        self._counters, self._latency = around.counters, around.counters.relay_latency
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._alarm = Alarm(around.clock, self._alarmed)
         self._thoughts: deque[Thought] = deque()
+        self._short = ShortWay(relay, desk.heard, self._counters, self._thoughts)
         self._saving: set[asyncio.Task[None]] = set()
         self._pressing = False
         self._csms_paused = False
@@ -138,24 +126,40 @@ class Link:
         """Relay messages; think about them later, unless our own CALLs are concerned."""
         if self._over:
             return
-        if leg is self._to_charger:
-            self._relay_all(self._relay.from_charger, messages)
-        elif leg is self._to_csms:
-            self._relay_all(self._relay.from_csms, messages if self._hold is None else self._hold.down(messages))
-
-    def _relay_all(self, relay: Callable[[bytes, Instant], list[Effect]], messages: list[bytes]) -> None:
-        around = self._around
-        begun_s = around.mono()
-        now = Instant(around.clock.now(), self._loop.time(), begun_s)
         put_off = bool(self._thoughts)
+        latency = self._latency
+        latency.left -= 1
+        if latency.left:
+            self._relay_all(leg, messages)
+        else:
+            mono = self._around.mono
+            begun_s = mono()
+            self._relay_all(leg, messages)
+            latency.took(mono() - begun_s)
+        self._think_later(put_off)
+
+    def _relay_all(self, leg: Leg, messages: list[bytes]) -> None:
+        now = self._around.moments.now()
+        if leg is self._to_charger:
+            if len(messages) > 1 or not self._is_plain or not self._short.up(messages[0], now, self._to_csms):
+                self._relay_each(self._relay.from_charger, messages, now)
+        elif leg is self._to_csms:
+            if self._hold is not None:
+                messages = self._hold.down(messages)
+            if len(messages) != 1 or not self._is_plain or not self._short.down(messages[0], now, self._to_charger):
+                self._relay_each(self._relay.from_csms, messages, now)
+
+    def _relay_each(self, relay: Callable[[bytes, Instant], list[Effect]], messages: list[bytes], now: Instant) -> None:
         for raw in messages:
             self._carry_out(relay(raw, now))
-        self._counters.relay_latency.took(around.mono() - begun_s)
         self._settle()
+
+    def _think_later(self, put_off: bool) -> None:
+        """Tell the desk once all links have relayed what has come; `put_off`: that was ordered before."""
         if self._pressing:
             self._catch_up()
         elif self._thoughts and not put_off:
-            around.afterthoughts.add(self._catch_up)
+            self._around.afterthoughts.add(self._catch_up)
 
     def leg_ended(self, leg: Leg, ending: Ending) -> None:
         """One side is gone: so is the pair, unless it is the CSMS's and somebody stands in for that."""
@@ -205,9 +209,11 @@ class Link:
     def csms_says(self, messages: list[bytes]) -> None:
         """Relay answers that were given in the CSMS's place."""
         if not self._over:
+            put_off = bool(self._thoughts)
             self._stands_in = True
-            self._relay_all(self._relay.from_csms, messages)
+            self._relay_each(self._relay.from_csms, messages, self._around.moments.now())
             self._stands_in = False
+            self._think_later(put_off)
 
     def inject(self, call: OwnCall) -> None:
         """Send a CALL of ours when it is its turn."""
@@ -246,7 +252,7 @@ class Link:
         return (self._to_charger,) if self._to_csms is None else (self._to_charger, self._to_csms)
 
     def _now(self) -> Instant:
-        return Instant(self._around.clock.now(), self._loop.time(), self._around.mono())
+        return self._around.moments.now()
 
     def _carry_out(self, effects: list[Effect]) -> None:
         """Write what is to be written; keep for later what is to be thought about; ask the desk where it intercepts."""
@@ -274,7 +280,8 @@ class Link:
 
     def _note(self, thought: Thought) -> None:
         """To be thought about, soon where it is about a CALL of ours."""
-        self._thoughts.append(thought)
+        if self._heard.takes(thought):
+            self._thoughts.append(thought)
         if type(thought) is OwnOutcome:
             self._pressing = True
         elif self._hold is not None and type(thought) is Exchange and thought.call.origin is Side.CHARGER:

@@ -29,6 +29,11 @@ _SHORT: Final = tuple(bytes((_WHOLE_TEXT, length)) for length in range(126))
 _SHORT_MASKED: Final = tuple(bytes((_WHOLE_TEXT, _MASKED | length)) for length in range(126))
 
 
+_MASKS_AT_ONCE: Final = 1024
+"""A system call for each costs more than all else that is done to a frame."""
+_masks: list[bytes] = []
+
+
 class Odd(bytes):
     """Bytes for `websockets`: a whole frame that is not plain, or everything from a faulty one on."""
 
@@ -46,6 +51,25 @@ class Cutter:
         self._rest = bytearray()
         self._fragmented = False
         self._faulty = False
+
+    def whole(self, data: bytes) -> bytes | None:
+        """The message where `data` is one whole plain one and nothing else, as nearly always; None, with nothing taken,
+        where it is for `cut`.
+        """
+        size = len(data)
+        if data[0] != _WHOLE_TEXT or self._rest or self._fragmented or self._faulty or not 6 < size <= self._max_bytes:
+            return None
+        second = data[1]
+        if self._mask_bit:
+            if second < _MASKED | 126:
+                return apply_mask(data[6:], data[2:6]) if size == second - (_MASKED - 6) else None
+            if second == _MASKED | 126 and size == (data[2] << 8 | data[3]) + 8:
+                return apply_mask(data[8:], data[4:8])
+        elif second < 126:
+            return data[2:] if size == second + 2 else None
+        elif second == 126 and size == (data[2] << 8 | data[3]) + 4:
+            return data[4:]
+        return None
 
     def cut(self, data: bytes) -> list[bytes]:
         """Whole messages as plain `bytes`, the rest as `Odd`, in order. Keeps a frame that is not complete yet: never
@@ -120,7 +144,9 @@ def text_frame(payload: bytes) -> bytes:
 def masked_text_frame(payload: bytes) -> bytes:
     """A whole text message as a client sends it, with an unpredictable mask [RFC 6455 5.3]."""
     length = len(payload)
-    mask = os.urandom(4)
+    if not _masks:
+        _masks.extend(mask for (mask,) in struct.iter_unpack("4s", os.urandom(4 * _MASKS_AT_ONCE)))
+    mask = _masks.pop()
     if length < 126:
         head = _SHORT_MASKED[length]
     elif length < 65536:

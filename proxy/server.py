@@ -26,7 +26,7 @@ from proxy.fan_out import FanOut
 from proxy.hold_office import HoldOffice
 from proxy.holding import Absent, Held
 from proxy.legs import OpenLegs
-from proxy.link import Link, Surroundings
+from proxy.link import Link
 from proxy.network import Listener, Network
 from proxy.places import ChargerPlace as ChargerPlace
 from proxy.protocol.desks import Desk
@@ -35,6 +35,7 @@ from proxy.protocol.turns import OwnIds
 from proxy.recording import Recording
 from proxy.settings import ASSUMED_VERSION, Counters, LinkStatus, ProxySettings
 from proxy.spool import Spool
+from proxy.surroundings import Surroundings
 from proxy.upstream import Refused, Unreachable, Upstream
 from proxy.upstream import Request as Asked
 

@@ -66,6 +66,7 @@ class AttentiveDesk:
         ask: Ask = "auto",
     ) -> None:
         self.inner, self.charger, self._known = inner, charger, known
+        self.heard = inner.heard
         self._model: Model | None = known.model_of(charger.id)
         self._quirks: Quirks = known.of_charger(charger.id)
         self._shown: Quirks = UNKNOWN

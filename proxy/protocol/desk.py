@@ -13,9 +13,9 @@ from proxy.protocol.capability import Capability
 from proxy.protocol.charger_clock import ChargerClock
 from proxy.protocol.cut_off import CutOffGuard, describe
 from proxy.protocol.exchange import Call, Exchange, OwnOutcome, Side
-from proxy.protocol.interception import Answered, Order, Verdict, WakeUp
+from proxy.protocol.interception import Answered, Heard, Order, Verdict, WakeUp
 from proxy.protocol.policy import INTERCEPTED
-from proxy.protocol.smart_charging import SmartCharging
+from proxy.protocol.smart_charging import TELLING, SmartCharging
 from proxy.protocol.transactions import Transactions
 from proxy.protocol.translate16 import Translator16
 from proxy.protocol.translate201 import Translator201
@@ -67,6 +67,7 @@ class ChargerDesk:
             for action in INTERCEPTED
             if self.guard.intercepts(side, action) or self.charging.intercepts(side, action)
         )
+        self.heard = Heard(frozenset(self._translator.at_call) | TELLING, frozenset(self._translator.at_exchange))
         self._withheld: list[Event] = []
         self._wakes_at: datetime | None = None
 

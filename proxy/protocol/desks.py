@@ -7,7 +7,7 @@ from typing import Protocol
 from domain.commands import ApplySetpoint
 from domain.events import Event
 from proxy.protocol.exchange import Call, Exchange, OwnOutcome
-from proxy.protocol.interception import Interceptor, Order
+from proxy.protocol.interception import Heard, Interceptor, Order
 
 
 class Desk(Interceptor, Protocol):
@@ -17,6 +17,11 @@ class Desk(Interceptor, Protocol):
     Pure and synchronous. Whatever it raises is counted by the link and never touches a relayed frame; the events and
     orders of that one step are then lost. Events are published before the orders of the same step are carried out.
     """
+
+    @property
+    def heard(self) -> Heard:
+        """What of the charger's it wants to be told of; the same for as long as it lives. The rest costs nothing."""
+        ...
 
     def connected(self, now: datetime) -> Sequence[Order]:
         """A new socket is relayed: what to inject first. What was in flight on an older socket is lost."""

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from proxy.protocol.exchange import Call, OwnCall, Side
+import msgspec
+
+from proxy.protocol.exchange import Call, Exchange, OwnCall, OwnOutcome, Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,22 @@ Order = OwnCall | Release | WakeUp
 """What a desk wants done: inject a CALL, let go a CALL that waits, be woken."""
 
 
+class Heard(msgspec.Struct, frozen=True, gc=False):
+    """Which messages of the charger somebody wants to be told of: the actions of its CALLs and SENDs, and of its CALLs
+    with their replies; None: all. What the CSMS asks is always told.
+    """
+
+    calls: frozenset[str] | None = None
+    replies: frozenset[str] | None = None
+
+    def takes(self, thought: Call | Exchange | OwnOutcome) -> bool:
+        """Whether this is to be told."""
+        if isinstance(thought, OwnOutcome):
+            return True
+        call, actions = (thought, self.calls) if isinstance(thought, Call) else (thought.call, self.replies)
+        return actions is None or call.origin is Side.CSMS or call.action in actions
+
+
 class Interceptor(Protocol):
     """Decides about CALLs of intercepted actions before they go, and about the replies to them. Pure and quick; what
     it raises is counted and lets the frame pass unchanged.
@@ -87,7 +105,9 @@ class Interceptor(Protocol):
 
 
 class PassesAll:
-    """An `Interceptor` that wants nothing: the base of desks that only listen."""
+    """An `Interceptor` that wants nothing: the base of desks that only listen, to everything."""
+
+    heard = Heard()
 
     def intercepts(self, side: Side, action: str) -> bool:  # noqa: ARG002 (the protocol's)
         """Nothing."""

@@ -59,18 +59,29 @@ class Lane:
     # The sender's CALLs, SENDs and unreadable frames: in turn.
 
     def call(self, raw: bytes, frame: CallFrame, now: Instant) -> list[Effect]:
-        """A CALL of the sender. Most messages are this, and find their line free."""
+        """A CALL of the sender."""
+        call = self.quick_call(frame, now)
+        return self.arrive(raw, frame, now) if call is None else [self._forward(raw), call]
+
+    def quick_call(self, frame: CallFrame, now: Instant) -> Call | None:
+        """The CALL, which holds its line from now on, where all there is to do is to forward it: most find their line
+        free. None, with nothing done, for any other.
+        """
         line = self.line
         if (
             line.holder is not None
             or line.queue
             or self.flight is not None
+            or self.own
             or (self._intercepts is not None and self._intercepts(self._sender, frame.action))
         ):
-            return self.arrive(raw, frame, now)
+            return None
         call = Call(self._sender, frame.call_id, frame.action, bytes(frame.payload), now.at)
-        line.hold(call, now.s + self._hold_s)
-        return [self._forward(raw), call]
+        line.holder = call
+        line.held_until_s = now.s + self._hold_s
+        if line.answerable:
+            line.forget(frame.call_id)
+        return call
 
     def arrive(self, raw: bytes, frame: Frame, now: Instant) -> list[Effect]:
         """A CALL, SEND or unreadable frame of the sender."""
@@ -135,6 +146,7 @@ class Lane:
             return True
         if now.s < line.held_until_s:
             return False
+        line.remember(line.holder)
         line.holder = None
         effects.append(Counted(Count.GAVE_UP))
         return True
@@ -205,9 +217,28 @@ class Lane:
             return self._finish_own(flight, frame, now)
         return self._reply_to_sender(raw, frame, now)
 
+    def quick_reply(self, frame: ResultFrame) -> Call | None:
+        """The CALL that it answers, which holds its line no more, where all there is to do is to pass the reply on.
+        None, with nothing done, for any other.
+        """
+        line = self.line
+        call = line.holder
+        if (
+            call is None
+            or call.call_id != frame.call_id
+            or line.queue
+            or self.flight is not None
+            or self.own
+            or line.watched
+            or frame.call_id in self._ours
+        ):
+            return None
+        line.holder = None
+        return call
+
     def _reply_to_sender(self, raw: bytes, frame: ResultFrame | ErrorFrame, now: Instant) -> list[Effect]:
         line = self.line
-        call = line.answerable.pop(frame.call_id, None)
+        call = line.answered_by(frame.call_id)
         if call is None:
             return [self._back(raw), Counted(Count.UNMATCHED)]
         effects: list[Effect]
@@ -247,7 +278,7 @@ class Lane:
                 self.next(now, effects)
             return effects
         effects = [self._back(raw)]
-        call = None if call_id is None or frame.kind == 5 else self.line.answerable.pop(call_id, None)
+        call = None if call_id is None or frame.kind == 5 else self.line.answered_by(call_id)
         if call is not None:
             self.line.watched.discard(call.call_id)
         if call is not None and self.line.holder is call:

@@ -39,6 +39,9 @@ BEFORE_S = 120.0
 AGAIN_S = 30.0
 """And no sooner than this after the last time."""
 
+TELLING = frozenset({"NotifyPriorityCharging"})
+"""What a charger says of smart charging by itself (`SmartCharging.on_charger`)."""
+
 
 class SmartCharging:
     """One charger's. `stored` are the CSMS's profiles as an earlier run told them (`CsmsProfilesChanged`);
@@ -133,7 +136,7 @@ class SmartCharging:
 
     def on_charger(self, call: Call) -> Wants:
         """A message of the charger's that tells of smart charging."""
-        if call.action != "NotifyPriorityCharging":
+        if call.action not in TELLING:
             return []
         payload = read_object(call.payload) or {}
         if payload.get("activated") is not True or not self.placing.holds(Purpose.TX):

@@ -74,10 +74,11 @@ class Asking(msgspec.Struct, gc=False):
 class Line:
     """One peer's frames on their way to the other.
 
-    `holder` is the peer's CALL that is in flight, until its reply or `held_until_s`. A CALL waits for the line; what
-    needs no line (a SEND, a frame that cannot be read) waits only behind CALLs that wait already, so that a peer's
-    frames never change places. Replies are not on the line at all. While `asked` is set it is about the head;
-    `watched` are the ids of intercepted CALLs among `answerable`.
+    `holder` is the peer's CALL that is in flight, until its reply or `held_until_s`; `answerable` are CALLs that hold
+    it no more and may still be answered. A CALL waits for the line; what needs no line (a SEND, a frame that cannot be
+    read) waits only behind CALLs that wait already, so that a peer's frames never change places. Replies are not on the
+    line at all. While `asked` is set it is about the head; `watched` are the ids of intercepted CALLs among the holder
+    and `answerable`.
     """
 
     __slots__ = (
@@ -134,10 +135,19 @@ class Line:
         """Give the line to a CALL that is forwarded now."""
         self.holder = call
         self.held_until_s = until_s
-        self.remember(call)
+        self.forget(call.call_id)
+
+    def answered_by(self, call_id: str) -> Call | None:
+        """The forwarded CALL that a reply with this id answers, and that is forgotten now; None where there is none."""
+        holder = self.holder
+        return holder if holder is not None and holder.call_id == call_id else self.answerable.pop(call_id, None)
+
+    def forget(self, call_id: str) -> None:
+        """A newer CALL of the sender has this id."""
+        self.answerable.pop(call_id, None)
 
     def remember(self, call: Call) -> None:
-        """Keep a forwarded CALL until its reply; the oldest goes when there are too many."""
+        """Keep a CALL that holds no line until its reply; the oldest goes when there are too many."""
         answerable = self.answerable
         answerable[call.call_id] = call
         if len(answerable) > _ANSWERABLE:

@@ -22,7 +22,7 @@ from domain.ids import ChargerId, DecisionId, EvseId, FeederId
 from domain.quirks import UNKNOWN, Model, Quirks
 from domain.site import PHASES, Charger, Evse
 from proxy.afterthoughts import Afterthoughts
-from proxy.link import Link, Surroundings
+from proxy.link import Link
 from proxy.protocol.attentive import AttentiveDesk
 from proxy.protocol.desk import ChargerDesk
 from proxy.protocol.exchange import Side
@@ -30,6 +30,7 @@ from proxy.protocol.frames import CallFrame, read
 from proxy.protocol.relay import Relay
 from proxy.protocol.turns import OwnIds, RelaySettings
 from proxy.settings import Counters
+from proxy.surroundings import Surroundings
 from simulators.virtual_time import VirtualClock
 
 FIXTURES = Path(__file__).parents[1] / "data" / "ocpp_fixtures" / "ocpp16_field_quirks.jsonl"
@@ -207,6 +208,9 @@ class MemoryLeg:
     def send(self, raw: bytes) -> bool:
         self.sent.append(raw)
         return True
+
+    def send_now(self, raw: bytes) -> bool:
+        return self.send(raw)
 
     def flush_messages(self) -> None: ...
 

@@ -8,12 +8,14 @@ from proxy_world import LoopClock, Notebook, command
 from domain.events import ChargerDisconnected, Event
 from domain.ids import ChargerId
 from proxy.afterthoughts import Afterthoughts
-from proxy.legs import Ending, Leg
-from proxy.link import Link, Surroundings
+from proxy.closing import Ending
+from proxy.legs import Leg
+from proxy.link import Link
 from proxy.protocol.exchange import Call, Exchange, OwnOutcome
 from proxy.protocol.interception import PassesAll
 from proxy.protocol.relay import Relay
 from proxy.settings import Counters
+from proxy.surroundings import Surroundings
 
 
 async def test_work_is_done_in_order_in_the_next_turn():
@@ -66,6 +68,8 @@ class Diary(PassesAll):
             def send(self, raw: bytes) -> bool:
                 lines.append(f"{name} < {raw.decode()[:8]}")
                 return True
+
+            send_now = send
 
             def flush_messages(self) -> None:
                 pass
