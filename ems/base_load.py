@@ -35,7 +35,7 @@ from domain.ids import EvseId, FeederId, MeterId
 from domain.metering import MeterReading
 from domain.site import NO_AMPS, Evse, Feeder, Phase, PhaseAmps, Site
 from domain.snapshot import FeederView, LoadSource
-from ems.draws import LAG_S, Draw, draw_at
+from ems.draws import LAG_S, NO_DRAW, Draw, draw_at
 from ems.draws import EvseTrack as EvseTrack
 from ems.wiring import LoadedLine, Wiring, compile_wiring, through_magnitudes
 
@@ -182,6 +182,11 @@ class _Fleet:
         return self.wiring.below[self.feeder.id]
 
     @cached_property
+    def busy(self) -> list[Evse]:
+        """Those of them that may be drawing something."""
+        return [evse for evse in self.evses if (track := self.tracks.get(evse.id)) is None or not track.idle]
+
+    @cached_property
     def window(self) -> timedelta:
         """The longest sample interval below the feeder, and the clocks' lag."""
         below = (self.tracks.get(evse.id) for evse in self.evses)
@@ -190,13 +195,13 @@ class _Fleet:
     @cached_property
     def followed_at(self) -> datetime:
         """Until when every EVSE that is metered has been sampled, as far as clocks and delays let anybody say."""
-        tracks = (self.tracks.get(evse.id) for evse in self.evses)
+        tracks = (self.tracks.get(evse.id) for evse in self.busy)
         sampled = [t for track in tracks if track and (t := track.metered_until(self.now))]
         return min(sampled) - timedelta(seconds=LAG_S) if sampled else self.now
 
     def bounds(self, reading: MeterReading) -> Bounds:
         """What a reading leaves open, by all that is known now."""
-        draws = {evse.id: self._draw(evse, reading.at) for evse in self.evses}
+        draws = {evse.id: self._draw(evse, reading.at) for evse in self.busy}
         if not any(any(draw.high_a) for draw in draws.values()):
             own = {phase: reading.current_a[phase] for phase in self.feeder.phases}
             return Bounds(reading.at, own, own)
@@ -268,7 +273,7 @@ def _view(
 
 
 def base_bounds_a(total_a: float, lines: Sequence[LoadedLine], draws: Mapping[EvseId, Draw]) -> tuple[float, float]:
-    """Smallest and largest base load, A, that with the draws gives a line current of `total_a`.
+    """Smallest and largest base load, A, that with the draws (absent: none) gives a line current of `total_a`.
 
     `lines`: the line once per vector group of the transformers; each is tried, and each end of the power factor.
     Both ends take the larger over the power factor's range.
@@ -278,7 +283,7 @@ def base_bounds_a(total_a: float, lines: Sequence[LoadedLine], draws: Mapping[Ev
     lows: list[float] = []
     highs: list[float] = []
     for line in lines:
-        drawn = [(draws[pull.evse], pull.draw) for pull in line.pulls]
+        drawn = [(draws.get(pull.evse, NO_DRAW), pull.draw) for pull in line.pulls]
         ends: list[tuple[float, float]] = []
         # The base load lags by each angle: the EVSEs lead it by that much.
         for re_low, re_high, im_low, im_high in line.bounds_a(

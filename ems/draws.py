@@ -1,8 +1,9 @@
 """What an EVSE was drawing at an instant between its samples: an interval per conductor."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from domain.ledger import LedgerEntry
 from domain.metering import EvseSample
@@ -16,8 +17,10 @@ STALE_SAMPLES = 3.0
 
 _SHORTEST_S, _LONGEST_S = 10.0, 300.0
 
+Amps = tuple[float, ...]
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class EvseTrack:
     """What is known of one EVSE's draw lately.
 
@@ -29,26 +32,51 @@ class EvseTrack:
     samples: tuple[EvseSample, ...] = ()
     interval_s: float = 60.0
     idle: bool = False
+    _told: dict[tuple[int, float], tuple[tuple[datetime, Amps], ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
-    @property
+    @cached_property
     def window_s(self) -> float:
         """One sample interval, kept within reason."""
         return min(max(self.interval_s, _SHORTEST_S), _LONGEST_S)
 
+    @cached_property
+    def newest_at(self) -> datetime | None:
+        """When the newest sample that tells a current came."""
+        return next((s.received_at for s in reversed(self.samples) if s.current_a is not None or s.line_a), None)
+
     def metered_until(self, now: datetime) -> datetime | None:
         """When the newest sample came; None for an EVSE without a car, never sampled or silent for too long."""
-        newest = next((s.received_at for s in reversed(self.samples) if s.current_a is not None or s.line_a), None)
+        newest = self.newest_at
         if newest is None or self.idle or (now - newest).total_seconds() > STALE_SAMPLES * self.window_s:
             return None
         return newest
+
+    def told(self, evse: Evse, line_to_line_v: float) -> tuple[tuple[datetime, Amps], ...]:
+        """When samples came that tell what each conductor of the track's EVSE drew, and that; worked out once."""
+        key = (evse.conductors, line_to_line_v)
+        known = self._told.get(key)
+        if known is None:
+            found = ((sample.received_at, conductor_a(evse, sample, line_to_line_v)) for sample in self.samples)
+            known = self._told[key] = tuple((at, amps) for at, amps in found if amps is not None and _are_amps(amps))
+        return known
+
+
+def _are_amps(amps: Amps) -> bool:
+    return all(math.isfinite(a) and a >= 0.0 for a in amps)
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
     """Lowest and highest current of every conductor, A."""
 
-    low_a: tuple[float, ...]
-    high_a: tuple[float, ...]
+    low_a: Amps
+    high_a: Amps
+
+
+NO_DRAW = Draw((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
+"""Of an EVSE without a car, whatever its conductors."""
 
 
 def conductor_a(evse: Evse, sample: EvseSample, line_to_line_v: float) -> tuple[float, ...] | None:
@@ -84,12 +112,8 @@ def draw_at(evse: Evse, track: EvseTrack | None, line_to_line_v: float, at: date
         return Draw(zero, zero)
     allowed_a = counted_a(track.ledger, evse, now)
     fresh_s = STALE_SAMPLES * track.window_s + LAG_S
-    found: list[tuple[float, tuple[float, ...]]] = []
-    for sample in track.samples:
-        amps = conductor_a(evse, sample, line_to_line_v)
-        since_s = (sample.received_at - at).total_seconds()
-        if amps is not None and all(math.isfinite(a) and a >= 0.0 for a in amps) and since_s >= -fresh_s:
-            found.append((since_s, amps))
+    told = ((((came_at - at).total_seconds()), amps) for came_at, amps in track.told(evse, line_to_line_v))
+    found = [(since_s, amps) for since_s, amps in told if since_s >= -fresh_s]
     if not found:
         return Draw(zero, (allowed_a,) * evse.conductors)
     last_before = max((since_s for since_s, _ in found if since_s < -LAG_S), default=-math.inf)

@@ -11,7 +11,6 @@ from domain.ids import ChargerId, EvseId, FeederId
 from domain.ledger import LedgerEntry
 from domain.metering import EvseSample
 from domain.quirks import Quirks
-from domain.session import EvseState
 from domain.setpoint import Decision
 from domain.site import Evse, Phase, PhaseAmps, Site
 from domain.snapshot import EvseView, FeederView, SiteSnapshot
@@ -65,6 +64,7 @@ class SitePicture:
         for evse in self.site.evses:
             self._started += live.set_ledger(evse.id, ledger.restarted(live.ledger(evse.id), evse))
         self.feeders: Mapping[FeederId, FeederView] = {}
+        self._tracks: dict[EvseId, EvseTrack] = {}
         self._estimate(now)
 
     # Events.
@@ -220,17 +220,19 @@ class SitePicture:
                 )
                 records += self._ledger(evse.id, entry)
         for evse in self.site.evses:
-            records += self._ledger(evse.id, self._settled(evse, now))
+            entry = self.entry(evse.id)
+            if not (entry.settled and entry.trusted):
+                records += self._ledger(evse.id, self._settled(entry, evse, now))
         before = self.feeders
         if self._dirty or (now - self._estimated_at).total_seconds() >= _ESTIMATE_S:
             self._estimate(now)
         told = tuple(name for name, view in self.feeders.items() if view != before.get(name))
         return Change(records, tuple(self._shifts()), feeders=told)
 
-    def _settled(self, evse: Evse, now: datetime) -> LedgerEntry:
+    def _settled(self, entry: LedgerEntry, evse: Evse, now: datetime) -> LedgerEntry:
         """The ledger as time has settled it; an EVSE without a car is known to draw nothing."""
-        entry = ledger.elapsed(self.entry(evse.id), evse, now)
-        if (entry.settled and entry.trusted) or not _is_idle(self.view(evse.id, now)):
+        entry = ledger.elapsed(entry, evse, now)
+        if (entry.settled and entry.trusted) or not self.live.is_free(evse.id):
             return entry
         return ledger.measured(entry, evse, 0.0, now)
 
@@ -238,8 +240,8 @@ class SitePicture:
 
     def _estimate(self, now: datetime) -> None:
         """Base load of every feeder from the newest readings, and the forecast from the base load."""
-        tracks = {evse.id: self._track(evse, now) for evse in self.site.evses}
-        self.feeders = self.base.estimate(tracks, now, self._reach_s())
+        self._tracks = {evse.id: self._track(evse) for evse in self.site.evses}
+        self.feeders = self.base.estimate(self._tracks, now, self._reach_s())
         self._dirty = False
         self._estimated_at = now
 
@@ -256,12 +258,15 @@ class SitePicture:
                     found[feeder.id] = max(found.get(feeder.id, 0.0), held_s + evse.response_s)
         return found
 
-    def _track(self, evse: Evse, now: datetime) -> EvseTrack:
-        samples = self.live.samples(evse.id)
-        view = self.view(evse.id, now)
+    def _track(self, evse: Evse) -> EvseTrack:
+        """What the EVSE drew lately; the track of the last estimate where nothing is new."""
+        entry, samples, free = self.entry(evse.id), self.live.samples(evse.id), self.live.is_free(evse.id)
+        known = self._tracks.get(evse.id)
+        if known is not None and known.ledger is entry and known.idle == free and known.samples == samples:
+            return known
         apart_s = [(later.received_at - earlier.received_at).total_seconds() for earlier, later in pairwise(samples)]
         interval_s = median(apart_s) if apart_s else 60.0
-        return EvseTrack(view.ledger, samples, interval_s, _is_idle(view))
+        return EvseTrack(entry, samples, interval_s, free)
 
     def _shifts(self) -> Iterable[str]:
         """Where the base load has moved beyond the dead band since the last decision."""
@@ -363,11 +368,6 @@ class SitePicture:
         verdict = verdict_of(evse, before, entry, self.live.setpoint(evse).decision)
         records = self.live.set_ledger(evse, entry)
         return records if verdict is None else records + self.live.apply(verdict, verdict.at)
-
-
-def _is_idle(view: EvseView) -> bool:
-    """Whether no car is connected."""
-    return view.linked and view.session is None and view.state is EvseState.AVAILABLE
 
 
 def _of(amps: PhaseAmps, phase: Phase) -> float:

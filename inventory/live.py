@@ -4,6 +4,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from domain import events as e
@@ -12,7 +13,7 @@ from domain.ids import ChargerId, EvseId, FeederId, MeterId
 from domain.ledger import LedgerEntry
 from domain.metering import EvseSample, MeterReading
 from domain.quirks import Model, Quirks
-from domain.session import Session
+from domain.session import EvseState, Session
 from domain.setpoint import Decision
 from domain.site import Evse, Site
 from domain.snapshot import EvseView, FeederView, SiteSnapshot, TemporaryLimit
@@ -39,6 +40,9 @@ from inventory.records import (
 )
 
 Records = tuple[Record, ...]
+
+_limits = attrgetter(*(one.name for one in dataclasses.fields(LedgerEntry) if not one.name.startswith("measured_")))
+"""Of a ledger entry all but the measurement."""
 
 
 class LiveState:
@@ -139,9 +143,7 @@ class LiveState:
         memory = self._memory(evse)
         before = memory.ledger if memory.ledger_known else None
         memory.set_ledger(entry)
-        if before is None or dataclasses.replace(before, measured_a=None, measured_at=None) != dataclasses.replace(
-            entry, measured_a=None, measured_at=None
-        ):
+        if before is None or _limits(before) != _limits(entry):
             self._unwritten.append(LedgerRecord(evse, entry))
         return self._drain()
 
@@ -257,6 +259,12 @@ class LiveState:
         """A meter's readings of the last three minutes, oldest first; the last one is the newest."""
         return self._heard.meters.readings(meter)
 
+    def is_free(self, evse: EvseId) -> bool:
+        """Whether it is known that no car is connected. Raises `UnknownIdError`."""
+        memory = self._memory(evse)
+        vacant = memory.session is None and memory.plug.state is EvseState.AVAILABLE
+        return vacant and self._heard.chargers[memory.evse.charger].facts.linked
+
     def samples(self, evse: EvseId) -> tuple[EvseSample, ...]:
         """An EVSE's live samples of the last three minutes, oldest first. Raises `UnknownIdError`."""
         return tuple(self._memory(evse).samples)
@@ -327,8 +335,10 @@ class LiveState:
         )
 
     def _memory(self, evse: EvseId) -> EvseMemory:
-        self.site.evse(evse)
-        return self._heard.evses[evse]
+        try:
+            return self._heard.evses[evse]
+        except KeyError:
+            raise UnknownIdError("EVSE", evse) from None
 
     def _drain(self) -> Records:
         records, self._unwritten = tuple(self._unwritten), []

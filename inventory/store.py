@@ -310,6 +310,8 @@ class InlineStore(_BatchedStore):
         self.engine = engine or create_engine(url, poolclass=StaticPool, json_serializer=dump_json)
         if engine is None:
             prepare_sqlite(self.engine)
+        self._writing = self.engine.execution_options(begin="IMMEDIATE")
+        self._reading = self.engine.execution_options(begin="DEFERRED")
         with self.engine.begin() as conn:
             upgrade(conn)
 
@@ -318,7 +320,7 @@ class InlineStore(_BatchedStore):
         return InlineStore(engine=self.engine, capacity=self._capacity, interval_s=self._interval_s, fence=fence)
 
     async def _transact(self, work: Callable[[Connection], T], kind: Kind = "IMMEDIATE") -> T:
-        with self.engine.execution_options(begin=kind).begin() as conn:
+        with (self._writing if kind == "IMMEDIATE" else self._reading).begin() as conn:
             return work(conn)
 
     async def _dispose(self) -> None:
