@@ -18,3 +18,11 @@ export function percent(fraction: number | null | undefined): string {
 export function tenth(value: number): string {
   return (Math.round(value * 10) / 10 || 0).toFixed(1).replace(/\.0$/, "");
 }
+
+/** What somebody typed as a number: null where it is empty, undefined where it is none. A comma is taken for a point. */
+export function numberOrNull(text: string): number | null | undefined {
+  const trimmed = text.trim().replace(",", ".");
+  if (trimmed === "") return null;
+  const value = Number(trimmed);
+  return Number.isFinite(value) ? value : undefined;
+}
