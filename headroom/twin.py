@@ -44,6 +44,7 @@ class Surroundings:
     step_s: float = 1.0
     sample_interval_s: int = 10
     meter_interval_s: float = 10.0
+    meter_noise: float = 0.0
 
 
 class Twin:
@@ -56,13 +57,14 @@ class Twin:
         self.site = site
         self._wired = wired or site
         self.judge = FrameJudge(INTERCEPTED - _UNCHANGED, holds=site.csms.outage == "hold")
+        self.judge.when = lambda: f"{around.clock.now():%Y-%m-%d %H:%M:%S} "
         self.csms = SimulatedCsms(
             around.network, around.clock, host=csms[0], port=csms[1], judge=self.judge, validate=around.validate
         )
         self.chargers: dict[ChargerId, SimulatedChargePoint] = {}
         self.world: World | None = None
         self._around = around
-        self._load = building_load(site, seed=around.seed)
+        self.load = building_load(site, seed=around.seed)
 
     def charge_points(
         self, url: str, behaviours: Mapping[ChargerId, Behaviour] = MappingProxyType({})
@@ -100,12 +102,13 @@ class Twin:
             self._wired,
             self._around.clock,
             self._power_sides(),
-            self._load,
+            self.load,
             on_reading,
             self._around.seed,
             arrivals=arrivals,
             meter_interval_s=self._around.meter_interval_s,
             step_s=self._around.step_s,
+            meter_noise=self._around.meter_noise,
         )
         return self.world
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from domain.ids import EvseId
 from domain.site import Evse, Site
-from simulators.car import Car
+from simulators.car import USUAL, Car, CarNature
 from simulators.car_models import CAR_MODELS, CarModel
 from simulators.phasors import evse_voltage_v
 
@@ -56,10 +56,12 @@ class Arrival:
     id_tag: str
     phase_share: tuple[float, float, float] = (1.0, 1.0, 1.0)
     three_phase: bool = False
+    nature: CarNature = USUAL
 
     def new_car(self) -> Car:
         """The car as it drives in; every call gives a fresh one."""
-        return Car(
+        nature = self.nature
+        car = Car(
             self.battery_kwh,
             self.soc,
             self.car.onboard_a,
@@ -67,7 +69,13 @@ class Arrival:
             target_wh=self.energy_wh,
             efficiency=self.car.efficiency_three_phase if self.three_phase else self.car.efficiency,
             phase_share=self.phase_share,
+            ramp_up_a_per_s=nature.ramp_up_a_per_s,
+            response_s=nature.response_s,
+            wake_s=nature.wake_s,
+            sleeps_after_s=nature.sleeps_after_s,
         )
+        car.asleep = nature.refuses
+        return car
 
 
 @lru_cache(maxsize=1)

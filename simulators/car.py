@@ -1,12 +1,27 @@
 """A car with its battery and onboard charger, as the pilot signal and the conductors see it."""
 
 from collections import deque
+from dataclasses import dataclass
 from math import inf
 
 MIN_OFFER_A = 6.0
 """Below this the pilot signal offers nothing (IEC 61851-1, SAE J1772)."""
 TAPER_FROM_SOC = 0.9
 TAPER_FLOOR = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class CarNature:
+    """How a car takes what it is offered; see `Car`. `refuses`: it asks for nothing of it."""
+
+    ramp_up_a_per_s: float = 3.0
+    response_s: float = 3.0
+    wake_s: float = 4.0
+    sleeps_after_s: float | None = None
+    refuses: bool = False
+
+
+USUAL = CarNature()
 
 
 class Car:

@@ -5,6 +5,7 @@ import ssl as tls
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from domain.ports import Clock
@@ -52,6 +53,8 @@ class SimulatedCsms:
         silent: True: it reads and never answers.
         delay_s: how long it thinks before each answer.
         loses_replies_to: actions that it books and whose replies never arrive.
+        refuses_calls: answers every CALL with this error code.
+        clock_wrong_s: so far ahead is the time that it tells.
         one_call_both_ways: refuses CALLs while one of its own is open, as one public CSMS does.
         refuse_with: answers every handshake with this HTTP status.
         registrar: what answers depend on; its `ledger` holds the transactions.
@@ -80,8 +83,10 @@ class SimulatedCsms:
         self.delay_s = 0.0
         self.loses_replies_to: frozenset[str] = frozenset()
         self.one_call_both_ways = False
+        self.refuses_calls: str | None = None
+        self.clock_wrong_s = 0.0
         self.refuse_with: int | None = None
-        self.registrar = Registrar(clock.now, heartbeat_s, refused_tags)
+        self.registrar = Registrar(self._told_time, heartbeat_s, refused_tags)
         self.journal: deque[Heard] = deque(maxlen=JOURNAL_LENGTH)
         self.states: dict[tuple[str, int], str] = {}
         self._network, self._clock, self._host, self._port = network, clock, host, port
@@ -94,6 +99,9 @@ class SimulatedCsms:
         self._listener: Listener | None = None
         self._lines: dict[str, OcppLine] = {}
         self._life = 0
+
+    def _told_time(self) -> datetime:
+        return self._clock.now() + timedelta(seconds=self.clock_wrong_s)
 
     @property
     def ledger(self) -> Ledger:
@@ -251,6 +259,9 @@ class SimulatedCsms:
             self._answer(identity, version, call)
 
     def _answer(self, identity: str, version: Version, call: IncomingCall) -> None:
+        if self.refuses_calls is not None:
+            call.refuse(self.refuses_calls, "a bad day")
+            return
         answer = self._answers[version].get(call.action)
         if answer is None:
             call.refuse("NotImplemented", f"{call.action} is not known to this CSMS")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from domain.ids import ChargerId, EvseId, FeederId, MeterId, SiteId
-from domain.site import PHASES, Charger, CsmsSettings, Evse, Feeder, Meter, Phase, Site
+from domain.site import PHASES, Charger, CsmsSettings, Electrical, Evse, Feeder, Meter, Phase, Site
 from simulators.building import BuildingLoad
 from simulators.homes import LOAD_MARGIN, homes_for
 
@@ -35,6 +35,8 @@ class _Frame:
     timezone: str
     strategy: str
     scheduler: str
+    outage: str
+    three_phase: bool
 
 
 def demo_site(
@@ -44,18 +46,22 @@ def demo_site(
     timezone: str = "America/Vancouver",
     strategy: str = "milp",
     scheduler: str = "round_robin",
+    outage: str = "close",
+    three_phase: bool = False,
 ) -> str:
     """YAML text of a site file with `chargers` single-EVSE chargers, CP001 on.
 
     Guarantees that the fail-safe proof holds on every phase of every feeder, with fall-backs of 6 A for the first
     EVSEs that they fit for and 0 for the others, and that the base load alone never passes the usable rating.
 
+    With `three_phase` every EVSE has three phases at 400 V; else two legs at 208 V.
+
     Raises:
         ValueError: fewer than 1 or more than 500 chargers.
     """
     if not 1 <= chargers <= 500:
         raise ValueError(f"the demo's building has 1 to 500 chargers, not {chargers}")
-    bare = _bare_site(chargers, timezone)
+    bare = _bare_site(chargers, timezone, three_phase=three_phase)
     peak_a = BuildingLoad(bare, homes_for(bare)).peak_a()
     base_a = {
         feeder.id: {phase: ceil(LOAD_MARGIN * peak_a[row, column]) for column, phase in enumerate(PHASES)}
@@ -64,10 +70,12 @@ def demo_site(
     }
     feeders = tuple(_rated(bare, feeder, base_a.get(feeder.id)) for feeder in bare.feeders)
     failsafes = _failsafes(replace(bare, feeders=feeders), base_a)
-    return _as_yaml(feeders, bare, base_a, failsafes, _Frame(csms_url, timezone, strategy, scheduler))
+    return _as_yaml(
+        feeders, bare, base_a, failsafes, _Frame(csms_url, timezone, strategy, scheduler, outage, three_phase)
+    )
 
 
-def _bare_site(chargers: int, timezone: str) -> Site:
+def _bare_site(chargers: int, timezone: str, *, three_phase: bool) -> Site:
     """The building without ratings: panels, meters and where each EVSE hangs."""
     pairs = ceil(chargers / PER_PAIR_OF_PANELS)
     feeders, meters = [Feeder(MAIN, 0, USABLE, meter=MeterId("m-main"))], [Meter(MeterId("m-main"))]
@@ -82,9 +90,15 @@ def _bare_site(chargers: int, timezone: str) -> Site:
         panel = panels[number * len(panels) // chargers]
         counts[panel] += 1
         charger, evse = ChargerId(f"CP{number + 1:03d}"), EvseId(f"{panel.upper()}-{counts[panel]:02d}")
-        legs = LEG_PAIRS[(counts[panel] - 1) % 3]
+        legs = PHASES if three_phase else LEG_PAIRS[(counts[panel] - 1) % 3]
         listed.append(Charger(charger, (Evse(evse, charger, 1, panel, legs, min_a=MIN_A, response_s=10.0),)))
-    return Site(SiteId("demo"), timezone, CsmsSettings("ws://x"), tuple(feeders), tuple(listed), tuple(meters))
+    electrical = Electrical(line_to_line_v=_volts(three_phase))
+    csms = CsmsSettings("ws://x")
+    return Site(SiteId("demo"), timezone, csms, tuple(feeders), tuple(listed), tuple(meters), electrical=electrical)
+
+
+def _volts(three_phase: bool) -> float:
+    return 400.0 if three_phase else 208.0
 
 
 def _rated(site: Site, feeder: Feeder, base_a: Mapping[Phase, float] | None) -> Feeder:
@@ -120,8 +134,8 @@ def _as_yaml(
     lines = [
         "site: demo",
         f"timezone: {frame.timezone}",
-        f'csms: {{url: "{frame.csms_url}", outage: close}}',
-        "electrical: {line_to_line_v: 208, model: arithmetic}",
+        f'csms: {{url: "{frame.csms_url}", outage: {frame.outage}}}',
+        f"electrical: {{line_to_line_v: {_volts(frame.three_phase):g}, model: arithmetic}}",
         f"strategy: {frame.strategy}",
         f"scheduler: {{kind: {frame.scheduler}, quantum_s: 1200, min_on_s: 300}}",
         "control: {interval_s: 15, dead_band_a: 1, time_budget_ms: 200, deadman_s: 300}",

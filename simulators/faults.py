@@ -27,25 +27,36 @@ class FaultKind(StrEnum):
     LINK_SLOW = "link-slow"
     LINK_FROZEN = "link-frozen"
     LINK_FLAPS = "link-flaps"
+    LINK_OVERTAKEN = "link-overtaken"
     POWER_CYCLE = "power-cycle"
     CLOCK_STEP = "clock-step"
     CLOCK_DRIFT = "clock-drift"
     MUTE = "mute"
+    ANSWERS_LATE = "answers-late"
     IGNORES_LIMITS = "ignores-limits"
+    STUCK = "stuck"
+    FULL_AFTER_ZERO = "full-after-zero"
     CSMS_GONE = "csms-gone"
     CSMS_UNREACHABLE = "csms-unreachable"
     CSMS_SILENT = "csms-silent"
     CSMS_SLOW = "csms-slow"
     CSMS_REFUSES = "csms-refuses"
     CSMS_LIMITS = "csms-limits"
+    CSMS_ERRORS = "csms-errors"
+    CSMS_CLOCK = "csms-clock"
     METER_SILENT = "meter-silent"
     METER_FROZEN = "meter-frozen"
     METER_LATE = "meter-late"
+    METER_NOISY = "meter-noisy"
+    METER_ZERO = "meter-zero"
     SERVICE_KILLED = "service-killed"
     SERVICE_PAUSED = "service-paused"
     SERVICE_POWER = "service-power"
+    SERVICE_REPLACED = "service-replaced"
+    SERVICE_CLOCK = "service-clock"
     STORE_FULL = "store-full"
     STORE_SLOW = "store-slow"
+    STORE_LOCKED = "store-locked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +76,14 @@ KINDS: Final[dict[FaultKind, Kind]] = {
     FaultKind.LINK_SLOW: Kind("charger", (60, 1800), (0.5, 20), "s", "every byte takes this long, each way"),
     FaultKind.LINK_FROZEN: Kind("charger", (5, 300), what="nothing arrives, and all of it later"),
     FaultKind.LINK_FLAPS: Kind("charger", (60, 900), (5, 60), "s", "the cable is out and in again, this often"),
+    FaultKind.LINK_OVERTAKEN: Kind("charger", (5, 120), what="a new socket, and the old one's last frames after it"),
     FaultKind.POWER_CYCLE: Kind("charger", (0, 0), what="power fails and returns"),
     FaultKind.CLOCK_STEP: Kind("charger", (0, 0), (-7200, 7200), "s", "the charger's clock jumps"),
     FaultKind.CLOCK_DRIFT: Kind("charger", (3600, 14400), (-0.01, 0.01), "s/s", "the charger's clock runs wrong"),
     FaultKind.MUTE: Kind("charger", (30, 900), what="the charger answers no CALL"),
+    FaultKind.ANSWERS_LATE: Kind("charger", (60, 1800), (1, 25), "s", "the charger takes this long for each answer"),
+    FaultKind.STUCK: Kind("charger", (300, 3600), (6, 16), "A", "accepts every limit and offers this"),
+    FaultKind.FULL_AFTER_ZERO: Kind("charger", (600, 7200), what="the first limit after 0 A is taken for the maximum"),
     FaultKind.IGNORES_LIMITS: Kind("charger", (300, 3600), what="accepts every limit and changes nothing"),
     FaultKind.CSMS_GONE: Kind("csms", (10, 1800), what="its process is gone; then it is started again"),
     FaultKind.CSMS_UNREACHABLE: Kind("csms", (30, 1800), what="packets to it vanish"),
@@ -76,14 +91,21 @@ KINDS: Final[dict[FaultKind, Kind]] = {
     FaultKind.CSMS_SLOW: Kind("csms", (60, 1800), (1, 25), "s", "it thinks this long before each answer"),
     FaultKind.CSMS_REFUSES: Kind("csms", (30, 900), (500, 503), "HTTP status", "it refuses every handshake"),
     FaultKind.CSMS_LIMITS: Kind("charger", (300, 3600), (0, 20), "A", "the CSMS caps the station by itself"),
+    FaultKind.CSMS_ERRORS: Kind("csms", (30, 600), what="it answers every CALL with an error"),
+    FaultKind.CSMS_CLOCK: Kind("csms", (300, 7200), (-7200, 7200), "s", "the time that it tells is wrong"),
     FaultKind.METER_SILENT: Kind("meter", (30, 7200), what="no readings"),
     FaultKind.METER_FROZEN: Kind("meter", (60, 3600), what="new time stamps, the same values for ever"),
     FaultKind.METER_LATE: Kind("meter", (300, 3600), (5, 45), "s", "readings come this late"),
+    FaultKind.METER_NOISY: Kind("meter", (300, 3600), (0.02, 0.1), "of the reading", "its readings scatter"),
+    FaultKind.METER_ZERO: Kind("meter", (60, 3600), what="new time stamps, and 0 A on every phase"),
     FaultKind.SERVICE_KILLED: Kind("service", (1, 300), what="kill -9, and a start after a while"),
     FaultKind.SERVICE_PAUSED: Kind("service", (1, 120), what="the process is stopped and goes on"),
     FaultKind.SERVICE_POWER: Kind("service", (30, 900), what="the machine loses power: nobody is told"),
+    FaultKind.SERVICE_REPLACED: Kind("service", (10, 600), what="stopped, replaced by another, then on beside it"),
+    FaultKind.SERVICE_CLOCK: Kind("service", (60, 3600), (-900, 900), "s", "its machine's clock jumps, and back"),
     FaultKind.STORE_FULL: Kind("store", (30, 1800), what="the disk is full: every write fails"),
     FaultKind.STORE_SLOW: Kind("store", (60, 1800), (0.5, 10), "s", "every transaction takes this long"),
+    FaultKind.STORE_LOCKED: Kind("store", (5, 300), what="another holds the database's lock: writes wait, and fail"),
 }
 
 

@@ -46,6 +46,8 @@ class FeederMeters:
         self._silent: set[MeterId] = set()
         self._frozen: dict[MeterId, Amps | None] = {}
         self._late_s: dict[MeterId, float] = {}
+        self._scatter: dict[MeterId, float] = {}
+        self._dead: set[MeterId] = set()
 
     def silence(self, meter: MeterId) -> None:
         """The meter takes and delivers nothing, from now until `restore`."""
@@ -59,11 +61,21 @@ class FeederMeters:
         """The meter's readings come so much later than usual, until `restore`."""
         self._late_s[meter] = lag_s
 
+    def scatter(self, meter: MeterId, noise: float) -> None:
+        """The meter's relative error has this standard deviation, until `restore`."""
+        self._scatter[meter] = noise
+
+    def zero(self, meter: MeterId) -> None:
+        """The meter reads nothing on every phase, until `restore`."""
+        self._dead.add(meter)
+
     def restore(self, meter: MeterId) -> None:
         """The meter works again."""
         self._silent.discard(meter)
         self._frozen.pop(meter, None)
         self._late_s.pop(meter, None)
+        self._scatter.pop(meter, None)
+        self._dead.discard(meter)
 
     def due(self, now: datetime) -> bool:
         """Whether `step` has anything to do."""
@@ -79,7 +91,10 @@ class FeederMeters:
                 continue
             missed = (now - self._due[place]) // interval
             self._due[place] += interval * (missed + 1)
-            values = current_a[row] * (1 + self._noise * self._rng.standard_normal(len(PHASES)))
+            noise = self._scatter.get(meter, self._noise)
+            values = current_a[row] * (1 + noise * self._rng.standard_normal(len(PHASES)))
+            if meter in self._dead:
+                values = np.zeros(len(PHASES))
             if meter in self._frozen:
                 kept = self._frozen[meter]
                 self._frozen[meter] = values = values if kept is None else kept

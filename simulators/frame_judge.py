@@ -68,12 +68,14 @@ class FrameJudge:
 
     Attributes:
         may_stand_in: whether the CSMS may be away for this charger, or was a short while ago.
+        when: the present instant in words, for complaints.
     """
 
     def __init__(self, intercepted: Iterable[str] = (), *, holds: bool = False) -> None:
         self.complaints: list[str] = []
         """The first 50 findings, in words."""
         self.may_stand_in: Callable[[str], bool] = lambda _: True
+        self.when: Callable[[], str] = lambda: ""
         self._intercepted = frozenset(intercepted)
         self._holds, self._tags = holds, Tags()
         self._pairs: dict[str, _Pair] = {}
@@ -240,7 +242,7 @@ class FrameJudge:
 
     def _complain(self, identity: str, what: str, text: str) -> None:
         if len(self.complaints) < MAX_COMPLAINTS:
-            self.complaints.append(f"{identity}: {what}: {text[:300]}")
+            self.complaints.append(f"{self.when()}{identity}: {what}: {text[:300]}")
 
 
 def _take(lane: _Lane, kind: str, call_id: str) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from domain.site import PHASES, Site
-from simulators.breaker import BreakerBank
+from simulators.breaker import EARLIEST_TIME_CONSTANT_S, BreakerBank
 from simulators.phasors import Amps, Phasors
 from simulators.world_report import Worst
 
@@ -37,6 +37,7 @@ class ElectricalJudge:
         self._alone = _AboveUsable(len(site.feeders))
         self._waiting: list[tuple[datetime, float, Phasors, Phasors]] = []
         self._breakers = BreakerBank(rating_a)
+        self._earliest = BreakerBank(rating_a, EARLIEST_TIME_CONSTANT_S)
         self._max_loading = self._overload_s = self._base_overload_s = 0.0
         self._worst: Worst | None = None
         self._first_overload: Worst | None = None
@@ -59,6 +60,12 @@ class ElectricalJudge:
         """The breakers, as hot as they are now."""
         self._settle()
         return self._breakers
+
+    @property
+    def possible_trips(self) -> int:
+        """How often a breaker at the fast edge of its standard's tolerance would have opened."""
+        self._settle()
+        return int(self._earliest.trips.sum())
 
     @property
     def max_loading(self) -> float:
@@ -107,7 +114,9 @@ class ElectricalJudge:
                     self._first_overload = self._first_overload or self._where(over, at)
             if alone and self._over(np.abs(own), self._alone, dt_s).any():
                 self._base_overload_s += dt_s
-        self._breakers.run(totals_a, np.array([one[1] for one in waiting]))
+        dts_s = np.array([one[1] for one in waiting])
+        self._breakers.run(totals_a, dts_s)
+        self._earliest.run(totals_a, dts_s)
 
     def _find_worst(self, times: list[datetime], loadings: Amps) -> None:
         """The first of the highest, if it is higher than any before."""

@@ -161,6 +161,11 @@ class MemoryNetwork:
         if (event := self._silent.pop(port, None)) is not None:
             event.set()
 
+    def vacate(self, port: int) -> None:
+        """Whoever listens on this port loses it without being told: its address has moved to another host."""
+        for listener in list(self._listeners.get(port, ())):
+            self.forget(listener)
+
     def forget(self, listener: _MemoryListener) -> None:
         """Close a port; a listener's own `close` calls this."""
         bound = self._listeners.get(listener.port, [])

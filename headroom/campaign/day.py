@@ -2,13 +2,16 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from domain.site import Site
+import numpy as np
+
+from domain.site import Evse, Site
 from headroom import logs
 from headroom.campaign.failing_store import Disk
 from headroom.campaign.incarnations import OCPP_PORT, Incarnations
@@ -16,9 +19,12 @@ from headroom.campaign.stage import Stage
 from headroom.twin import Surroundings, Twin
 from simulators import virtual_time
 from simulators.arrivals import replayed_arrivals
+from simulators.characters import characters_of, natures_of
+from simulators.evse import SimulatedEvse
 from simulators.faults import Fault
 from simulators.network import MemoryNetwork
 from simulators.transaction_judge import Books, judged
+from simulators.wait_judge import WaitJudge
 
 OPENS_AT = datetime(2026, 3, 2, 12, 0)  # noqa: DTZ001 - the site's own wall clock, made aware below
 GIVES_UP_S = 60.0
@@ -28,11 +34,22 @@ ATTEMPTS = 10_000
 or not there is a proxy, and would hide what the proxy loses."""
 TELL_ALL_S = 3600.0
 """How long after the last car came the chargers have to tell the CSMS all they know."""
+LOOKS_EVERY_S = 10.0
+SETTLED_S = 300.0
+"""So long after a fault is over it excuses no overload: longer than limits hold without a link."""
+FORGOTTEN_S = 900.0
+"""So long after a fault is over it excuses no wait."""
+STANDS_IN_FOR_S = 900.0
+"""For so long after the CSMS, the service or its disk failed may a message be answered in the CSMS's place: kept ones
+are told first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What is run. `seed` is that of the world (cars, load, noise); the faults are `faults`."""
+    """What is run. `seed` is that of the world (cars, load, noise); the faults are `faults`.
+
+    `characters`: some chargers and cars are peculiar (`simulators.characters`).
+    """
 
     site: Site
     faults: Sequence[Fault]
@@ -40,6 +57,8 @@ class Run:
     seed: int = 0
     meter_interval_s: float = 10.0
     sample_interval_s: int = 60
+    meter_noise: float = 0.0
+    characters: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +77,8 @@ class Verdict:
     frames: int
     energy_kwh: float
     longest_wait_s: float
+    report: Mapping[str, object] = field(default_factory=dict, compare=False)
+    """What `headroom simulate` tells of a site."""
 
     @property
     def clean(self) -> bool:
@@ -91,20 +112,27 @@ class _Day:
             run.seed,
             sample_interval_s=run.sample_interval_s,
             meter_interval_s=run.meter_interval_s,
+            meter_noise=run.meter_noise,
         )
         self._twin = Twin(run.site, around, csms=(csms.hostname or "127.0.0.1", csms.port or 80))
         self._service = Incarnations(run.site, self._clock, self._network, self._disk, run.seed)
         self._stage = Stage(self._twin, self._network, self._service, self._disk, self._clock)
+        self._twin.judge.may_stand_in = lambda _: self._stage.recently(STANDS_IN_FOR_S, "csms", "service", "store")
         self._calm_overload_s = 0.0
+        self._report: dict[str, object] = {}
+        self._waits = WaitJudge(run.site)
+        self._behaviours = characters_of(run.site, run.seed) if run.characters else {}
 
     async def play(self) -> Verdict:
         run, twin = self._run, self._twin
         await twin.csms.start()
         self._service.start()
         await self._service.listening()
-        for charger in twin.charge_points(f"ws://127.0.0.1:{OCPP_PORT}/ocpp"):
+        for charger in twin.charge_points(f"ws://127.0.0.1:{OCPP_PORT}/ocpp", self._behaviours):
             charger.outbox.attempts, charger.outbox.interval_s = ATTEMPTS, 10.0
         arrivals = replayed_arrivals(run.site, self._clock.now(), run.days, seed=run.seed)
+        if run.characters:
+            arrivals = natures_of(arrivals, run.seed)
         world = twin.open_world(arrivals, self._service.metered)
         ends_at = self._clock.now() + timedelta(days=run.days)
         async with asyncio.TaskGroup() as group:
@@ -118,23 +146,40 @@ class _Day:
             await self._clock.sleep(TELL_ALL_S)
             for task in running:
                 task.cancel()
+        if self._service.service is not None:
+            self._report = {**self._service.service.statistics(run.site.id), **twin.report()}
         verdict = self._judge()
         self._service.kill()
         self._service.bury()
         return verdict
 
     async def _watch_calm(self) -> None:
-        """Overload in which no fault is in force, and none was for a while, has no excuse at all."""
+        """Overload, or too long a wait, in which no fault is in force or was for a while, has no excuse."""
         assert self._twin.world is not None
-        judge, before_s, last_fault = self._twin.world.judge, 0.0, self._clock.now() - timedelta(days=1)
+        world, before_s, last_fault = self._twin.world, 0.0, self._clock.now() - timedelta(days=1)
         while True:
-            await self._clock.sleep(10.0)
+            await self._clock.sleep(LOOKS_EVERY_S)
             now = self._clock.now()
             if self._stage.in_force:
                 last_fault = now
-            if (now - last_fault).total_seconds() > 300.0:
-                self._calm_overload_s += judge.overload_s - before_s
-            before_s = judge.overload_s
+            calm_s, overload_s = (now - last_fault).total_seconds(), world.judge.overload_s
+            if calm_s > SETTLED_S:
+                self._calm_overload_s += overload_s - before_s
+            if calm_s > FORGOTTEN_S:
+                self._watch_waits(now)
+            before_s = overload_s
+
+    def _watch_waits(self, now: datetime) -> None:
+        sides = {evse.id: self._twin.chargers[evse.charger].evses[evse.connector] for evse in self._run.site.evses}
+        asking = [evse for evse in self._run.site.evses if self._asks(evse, sides[evse.id])]
+        served = {evse.id: sides[evse.id].offered_a >= evse.min_a for evse in asking}
+        self._waits.observe(LOOKS_EVERY_S, np.abs(self._twin.load.phasors(now)), asking, served)
+
+    def _asks(self, evse: Evse, side: SimulatedEvse) -> bool:
+        """An authorised car at a charger without peculiarities wants energy."""
+        vehicle = side.vehicle
+        usual = evse.charger not in self._behaviours and self._twin.chargers[evse.charger].online
+        return usual and side.closed and vehicle is not None and vehicle.wants and not getattr(vehicle, "asleep", False)
 
     def _judge(self) -> Verdict:
         run, twin = self._run, self._twin
@@ -142,6 +187,12 @@ class _Day:
         report = twin.world.report()
         books = judged(twin.chargers.values(), twin.csms.ledger)
         violations = [*_of_books(books), *(f"frame: {text}" for text in twin.judge.complaints)]
+        violations += [f"kept message lost: {text}" for text in twin.judge.untold()]
+        violations += [f"promise: {text}" for text in self._waits.complaints]
+        if self._disk.late_writes:
+            violations.append(f"fencing: {self._disk.late_writes} writes of a life after a newer one had begun")
+        if _one_at_a_time(run.faults) and (times := twin.world.judge.possible_trips) and not report.breaker_trips:
+            violations.append(f"above rating by more than the trip curve allows: {times} times; worst {report.worst}")
         if report.breaker_trips:
             violations.append(f"breaker trips: {report.breaker_trips}; the highest loading was at {report.worst}")
         if self._calm_overload_s > 0:
@@ -160,6 +211,7 @@ class _Day:
             frames=twin.judge.relayed(),
             energy_kwh=report.energy_delivered_kwh,
             longest_wait_s=report.longest_wait_s,
+            report=self._report,
         )
 
 
@@ -169,3 +221,9 @@ def _of_books(books: Books) -> list[str]:
         *(f"transaction doubled: {text}" for text in books.doubled),
         *(f"transaction wrong: {text}" for text in books.wrong),
     ]
+
+
+def _one_at_a_time(faults: Sequence[Fault]) -> bool:
+    """Whether no fault begins before the one before it is over."""
+    ordered = sorted(faults, key=lambda fault: fault.at_s)
+    return all(before.ends_s < after.at_s for before, after in pairwise(ordered))

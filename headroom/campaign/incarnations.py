@@ -13,12 +13,13 @@ from domain.metering import MeterReading
 from domain.ports import Clock
 from domain.site import Site
 from headroom.bootstrap import Outside, build
-from headroom.campaign.failing_store import Disk, FailingStore
+from headroom.campaign.failing_store import Disk, FailingSpool, FailingStore
+from headroom.campaign.machine_clock import MachineClock
 from headroom.clock import monotonic_s
 from headroom.decider import InlineDecider
 from headroom.service import Service
 from headroom.statistics import Statistics
-from proxy.spool import InlineSpool
+from inventory.fencing import Fence, take_over
 from simulators.network import MemoryNetwork
 from simulators.processes import State, VirtualProcess
 
@@ -30,9 +31,11 @@ class Incarnations:
     """One service, several lives. The site's meters speak to whichever lives."""
 
     def __init__(self, site: Site, clock: Clock, network: MemoryNetwork, disk: Disk, seed: int) -> None:
-        self.site, self._clock, self._network, self._disk = site, clock, network, disk
+        self.site, self._network, self._disk = site, network, disk
+        self.clock = MachineClock(clock)
+        self.fenced = True
         self._ids = random.Random(f"{seed}/ids")
-        self.spool = InlineSpool()
+        self.spool = FailingSpool(disk)
         self._engine: Engine | None = None
         self._process: VirtualProcess | None = None
         self._all: list[VirtualProcess] = []
@@ -42,6 +45,7 @@ class Incarnations:
 
     def start(self) -> None:
         """Start the service. A disk that is full does not let it: then it tries again, as a supervisor would."""
+        self._disk.lives += 1
         process = VirtualProcess(f"service {len(self._all) + 1}")
         self._process = process
         self._all.append(process)
@@ -67,6 +71,23 @@ class Incarnations:
         if self._process is not None:
             self._process.resume()
 
+    def replace(self) -> VirtualProcess | None:
+        """Stop the present life and start another in its place, as a supervisor does that takes it for dead.
+
+        Returns:
+            the old one. Whoever was linked with it is told that the link is gone; it is not.
+        """
+        old = self._process
+        self.service = self._process = None
+        if old is not None:
+            old.pause()
+            self._network.vacate(OCPP_PORT)
+            for link in list(self._network.links):
+                if link.server.get_extra_info("sockname")[1] == OCPP_PORT:
+                    link.cut(tell=("client",))
+        self.start()
+        return old
+
     def bury(self) -> None:
         """The run is over."""
         for process in self._all:
@@ -78,10 +99,10 @@ class Incarnations:
         if process is None or service is None or process.state is State.KILLED:
             return
         context = process.context()
-        context.run(process.run, context, service.bus.publish, (FeederMetered(self._clock.now(), reading),))
+        context.run(process.run, context, service.bus.publish, (FeederMetered(self.clock.now(), reading),))
 
     async def _live(self) -> None:
-        service = await self._built()
+        service = await self._built(self._disk.lives)
         await service.proxy.listen("127.0.0.1", OCPP_PORT)
         self.service = service
         self._listening.set()
@@ -90,15 +111,24 @@ class Incarnations:
             for part in (service.store.run(), *(one.run() for one in service.controllers.values())):
                 group.create_task(part)
 
-    async def _built(self) -> Service:
+    async def _built(self, life: int) -> Service:
         while True:
             try:
-                store = FailingStore(self._disk, self._engine)
-                self._engine = store.engine
-                outside = Outside(self._clock, self._network, store, monotonic_s, self._new_id, spool=self.spool)
+                store = await self._store(life)
+                outside = Outside(self.clock, self._network, store, monotonic_s, self._new_id, spool=self.spool)
                 return await build([self.site], {self.site.id: InlineDecider(self.site)}, outside)
             except (StorageError, SQLAlchemyError):
-                await self._clock.sleep(BUILD_RETRY_S)
+                await self.clock.sleep(BUILD_RETRY_S)
+
+    async def _store(self, life: int) -> FailingStore:
+        """The store of a life. It takes the site over: what an older life still writes is refused."""
+        fence = Fence(self.site.id, life)
+        opened = FailingStore(self._disk, life, self._engine)
+        self._engine = opened.engine
+        if not self.fenced:
+            return opened
+        await opened.transact(lambda conn: take_over(conn, fence, f"life {life}", self.clock.now()))
+        return FailingStore(self._disk, life, self._engine, fence)
 
     def _new_id(self) -> str:
         return str(uuid.UUID(int=self._ids.getrandbits(128), version=4))

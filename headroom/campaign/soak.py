@@ -17,6 +17,8 @@ from simulators.demo_site import demo_site
 from simulators.faults import Drawing, drawn
 
 CHARGERS = 20
+METER_NOISE = 0.005
+"""A meter of class 0.5."""
 LEDGER_FIELDS = ("seed", "days", "faults", "violations", "overload_s", "max_loading", "transactions", "frames")
 
 
@@ -47,15 +49,21 @@ class Tally:
         return f"{self.days:g} building-days, {self.faults} faults, {self.violations} violations"
 
 
-def building() -> Site:
-    """The campaigns' building: 20 EVSEs behind a panel that is too small for them."""
-    return parse_site(demo_site(CHARGERS), "campaign.yaml")
+def building(seed: int = 0) -> Site:
+    """The campaigns' building: 20 EVSEs behind a panel that is too small for them.
+
+    Its chargers lose their link with the CSMS at even seeds (`outage: close`), and are stood in for at odd ones. Two
+    in four stand in Europe: three phases at 400 V.
+    """
+    outage = "hold, recognises_repeats: true" if seed % 2 else "close"
+    return parse_site(demo_site(CHARGERS, outage=outage, three_phase=seed % 4 in (2, 3)), "campaign.yaml")
 
 
 def day_of(seed: int, days: float = 1.0, at_once: int = 1) -> Run:
     """The run of a seed: its cars, its load and its faults."""
-    site = building()
-    return Run(site, drawn(site, days, seed, Drawing(at_once=at_once)), days, seed)
+    site = building(seed)
+    faults = drawn(site, days, seed, Drawing(at_once=at_once))
+    return Run(site, faults, days, seed, meter_noise=METER_NOISE, characters=True)
 
 
 def campaign(seconds: float, first_seed: int, *, days: float = 1.0, workers: int | None = None) -> Iterator[Day]:

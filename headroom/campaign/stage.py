@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from domain.ids import ChargerId, MeterId
@@ -10,22 +12,29 @@ from headroom.campaign.failing_store import Disk
 from headroom.campaign.incarnations import Incarnations
 from headroom.twin import Twin
 from simulators.charge_point import SimulatedChargePoint
-from simulators.faults import Fault, FaultKind
+from simulators.faults import KINDS, Fault, FaultKind, Victim
+from simulators.feeder_meters import FeederMeters
 from simulators.memory_link import MemoryLink
 from simulators.network import MemoryNetwork
 
 _DRIFT_EVERY_S = 60.0
-_LIFT_TRIES = 20
+_LIFT_TRIES = 200
 _LIFT_PAUSE_S = 30.0
 
 Act = Callable[[Fault], Awaitable[None]]
 
 
 class Stage:
-    """Where a schedule is played. `in_force` are the faults that have begun and are not over."""
+    """Where a schedule is played.
+
+    Attributes:
+        in_force: faults that have begun and are not over.
+        over: when the others were.
+    """
 
     def __init__(self, twin: Twin, network: MemoryNetwork, service: Incarnations, disk: Disk, clock: Clock) -> None:
         self.in_force: set[Fault] = set()
+        self.over: dict[Fault, datetime] = {}
         self._twin, self._network, self._service, self._disk, self._clock = twin, network, service, disk, clock
         kind = FaultKind
         self._acts: Final[Mapping[FaultKind, Act]] = {
@@ -34,25 +43,38 @@ class Stage:
             kind.LINK_SLOW: self._link_slow,
             kind.LINK_FROZEN: self._link_frozen,
             kind.LINK_FLAPS: self._link_flaps,
+            kind.LINK_OVERTAKEN: self._link_overtaken,
             kind.POWER_CYCLE: self._power_cycle,
             kind.CLOCK_STEP: self._clock_step,
             kind.CLOCK_DRIFT: self._clock_drift,
             kind.MUTE: lambda fault: self._misbehave(fault, "never_answers", wrong=True, right=False),
             kind.IGNORES_LIMITS: lambda fault: self._misbehave(fault, "obeys", wrong=False, right=True),
+            kind.ANSWERS_LATE: lambda fault: self._misbehave(fault, "answers_late_s", wrong=fault.value, right=0.0),
+            kind.STUCK: lambda fault: self._misbehave(fault, "stuck_at_a", wrong=fault.value, right=None),
+            kind.FULL_AFTER_ZERO: lambda fault: self._misbehave(
+                fault, "full_current_after_zero", wrong=True, right=False
+            ),
             kind.CSMS_GONE: self._csms_gone,
             kind.CSMS_UNREACHABLE: self._csms_unreachable,
             kind.CSMS_SILENT: self._csms_silent,
             kind.CSMS_SLOW: self._csms_slow,
             kind.CSMS_REFUSES: self._csms_refuses,
             kind.CSMS_LIMITS: self._csms_limits,
-            kind.METER_SILENT: self._meter_silent,
-            kind.METER_FROZEN: self._meter_frozen,
-            kind.METER_LATE: self._meter_late,
+            kind.CSMS_ERRORS: self._csms_errors,
+            kind.CSMS_CLOCK: self._csms_clock,
+            kind.METER_SILENT: lambda fault: self._meter_fails(fault, FeederMeters.silence),
+            kind.METER_FROZEN: lambda fault: self._meter_fails(fault, FeederMeters.freeze),
+            kind.METER_ZERO: lambda fault: self._meter_fails(fault, FeederMeters.zero),
+            kind.METER_LATE: lambda fault: self._meter_fails(fault, partial(_delay, lag_s=fault.value)),
+            kind.METER_NOISY: lambda fault: self._meter_fails(fault, partial(_scatter, noise=fault.value)),
             kind.SERVICE_KILLED: lambda fault: self._service_dies(fault, silently=False),
             kind.SERVICE_POWER: lambda fault: self._service_dies(fault, silently=True),
             kind.SERVICE_PAUSED: self._service_paused,
+            kind.SERVICE_REPLACED: self._service_replaced,
+            kind.SERVICE_CLOCK: self._service_clock,
             kind.STORE_FULL: self._store_full,
             kind.STORE_SLOW: self._store_slow,
+            kind.STORE_LOCKED: self._store_locked,
         }
 
     async def play(self, faults: Sequence[Fault]) -> None:
@@ -68,6 +90,14 @@ class Stage:
             await self._acts[fault.kind](fault)
         finally:
             self.in_force.discard(fault)
+            self.over[fault] = self._clock.now()
+
+    def recently(self, within_s: float, *victims: Victim) -> bool:
+        """Whether anything that hits one of them is in force, or was within `within_s` s."""
+        if any(KINDS[fault.kind].victim in victims for fault in self.in_force):
+            return True
+        since = self._clock.now() - timedelta(seconds=within_s)
+        return any(ended > since and KINDS[fault.kind].victim in victims for fault, ended in self.over.items())
 
     # Links.
 
@@ -110,6 +140,15 @@ class Stage:
             await self._clock.sleep(fault.value)
             left_s -= 2 * fault.value
 
+    async def _link_overtaken(self, fault: Fault) -> None:
+        link, charger = self._link(fault), self._charger(fault)
+        if link is not None:
+            link.freeze()
+            charger.go_offline()
+            charger.go_online()
+            await self._clock.sleep(fault.for_s)
+            link.thaw()
+
     # Chargers.
 
     async def _power_cycle(self, fault: Fault) -> None:
@@ -125,7 +164,7 @@ class Stage:
             self._charger(fault).step_clock(fault.value * _DRIFT_EVERY_S)
             left_s -= _DRIFT_EVERY_S
 
-    async def _misbehave(self, fault: Fault, flag: str, *, wrong: bool, right: bool) -> None:
+    async def _misbehave(self, fault: Fault, flag: str, *, wrong: object, right: object) -> None:
         charger = self._charger(fault)
         charger.change(**{flag: wrong})
         await self._clock.sleep(fault.for_s)
@@ -166,6 +205,16 @@ class Stage:
         await self._clock.sleep(fault.for_s)
         self._twin.csms.refuse_with = None
 
+    async def _csms_errors(self, fault: Fault) -> None:
+        self._twin.csms.refuses_calls = "InternalError"
+        await self._clock.sleep(fault.for_s)
+        self._twin.csms.refuses_calls = None
+
+    async def _csms_clock(self, fault: Fault) -> None:
+        self._twin.csms.clock_wrong_s = fault.value
+        await self._clock.sleep(fault.for_s)
+        self._twin.csms.clock_wrong_s = 0.0
+
     async def _csms_limits(self, fault: Fault) -> None:
         csms = self._twin.csms
         limit_a = fault.value if fault.value >= 6.0 else 0.0
@@ -179,25 +228,12 @@ class Stage:
 
     # Meters.
 
-    async def _meter_silent(self, fault: Fault) -> None:
+    async def _meter_fails(self, fault: Fault, how: Callable[[FeederMeters, MeterId], object]) -> None:
         assert self._twin.world is not None
-        self._twin.world.meters.silence(MeterId(fault.target))
-        await self._meter_returns(fault)
-
-    async def _meter_frozen(self, fault: Fault) -> None:
-        assert self._twin.world is not None
-        self._twin.world.meters.freeze(MeterId(fault.target))
-        await self._meter_returns(fault)
-
-    async def _meter_late(self, fault: Fault) -> None:
-        assert self._twin.world is not None
-        self._twin.world.meters.delay(MeterId(fault.target), fault.value)
-        await self._meter_returns(fault)
-
-    async def _meter_returns(self, fault: Fault) -> None:
-        assert self._twin.world is not None
+        meters, meter = self._twin.world.meters, MeterId(fault.target)
+        how(meters, meter)
         await self._clock.sleep(fault.for_s)
-        self._twin.world.meters.restore(MeterId(fault.target))
+        meters.restore(meter)
 
     # The service and its disk.
 
@@ -211,6 +247,17 @@ class Stage:
         await self._clock.sleep(fault.for_s)
         self._service.resume()
 
+    async def _service_replaced(self, fault: Fault) -> None:
+        old = self._service.replace()
+        await self._clock.sleep(fault.for_s)
+        if old is not None:
+            old.resume()
+
+    async def _service_clock(self, fault: Fault) -> None:
+        self._service.clock.wrong_s += fault.value
+        await self._clock.sleep(fault.for_s)
+        self._service.clock.wrong_s -= fault.value
+
     async def _store_full(self, fault: Fault) -> None:
         self._disk.full = True
         await self._clock.sleep(fault.for_s)
@@ -220,3 +267,16 @@ class Stage:
         self._disk.slow_s = fault.value
         await self._clock.sleep(fault.for_s)
         self._disk.slow_s = 0.0
+
+    async def _store_locked(self, fault: Fault) -> None:
+        self._disk.locked = True
+        await self._clock.sleep(fault.for_s)
+        self._disk.locked = False
+
+
+def _delay(meters: FeederMeters, meter: MeterId, *, lag_s: float) -> None:
+    meters.delay(meter, lag_s)
+
+
+def _scatter(meters: FeederMeters, meter: MeterId, *, noise: float) -> None:
+    meters.scatter(meter, noise)

@@ -1,0 +1,100 @@
+"""Promises made to residents: nobody waits longer than the rotation says, by a bound worked out from true loads.
+
+The promise (docs/ems.md, "Who charges when not all can"): |G| - 1 slices, a slice being the quantum over |G| and never
+shorter than the minimum on-time. Here |G| comes from the panel alone: on a phase with room for q minima at once, with n
+cars below it, a place in the queue is at most n / q turns away. Room is what the usable rating leaves beside the
+building's own true load of the last hour and a margin; where that is no minimum nothing is promised.
+"""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, floor
+
+import numpy as np
+
+from domain.ids import EvseId
+from domain.site import PHASES, Evse, Site
+from simulators.phasors import Amps
+
+LOAD_MARGIN = 1.3
+"""What a decision may take the building's load for, over what it was in the last hour."""
+LOAD_MEMORY_S = 3600.0
+SLACK_S = 180.0
+"""From a turn to its current: decision, reductions that settle, the limit's way, the charger's and the car's delays."""
+ROUND_S = 60.0
+"""The end of a slice is seen at a decision, and those who leave it settle before the next begin."""
+
+
+@dataclass(slots=True)
+class _Wait:
+    waited_s: float = 0.0
+    bound_s: float = 0.0
+    told: bool = False
+
+
+class WaitJudge:
+    """Asked every few seconds. `complaints` are in words, one for each wait that was too long.
+
+    Args:
+        site: the panel tree and the scheduler's settings.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self.complaints: list[str] = []
+        self._site = site
+        self._rows = {feeder.id: row for row, feeder in enumerate(site.feeders)}
+        self._usable_a = np.array([feeder.usable_a for feeder in site.feeders])
+        self._paths = {evse.id: [self._rows[feeder.id] for feeder in site.path(evse.feeder)] for evse in site.evses}
+        self._waits: dict[EvseId, _Wait] = {}
+        self._loads: deque[tuple[float, Amps]] = deque()
+        self._now_s = 0.0
+
+    def observe(self, dt_s: float, base_a: Amps, asking: Sequence[Evse], served: Mapping[EvseId, bool]) -> None:
+        """`dt_s` s have passed without anything that excuses a wait.
+
+        Args:
+            dt_s: s.
+            base_a: the building's own load now, A [feeder in site order, phase].
+            asking: EVSEs with an authorised car that wants energy.
+            served: of each of them, whether it is offered current.
+        """
+        self._remember(dt_s, base_a)
+        present = {evse.id for evse in asking}
+        self._waits = {evse: wait for evse, wait in self._waits.items() if evse in present}
+        for evse in asking:
+            if served[evse.id]:
+                self._waits.pop(evse.id, None)
+                continue
+            wait = self._waits.setdefault(evse.id, _Wait())
+            bound_s = self._bound_s(evse, asking)
+            if bound_s is None:  # no room for a minimum: nothing is promised, and waiting begins anew
+                self._waits.pop(evse.id)
+                continue
+            wait.waited_s += dt_s
+            wait.bound_s = max(wait.bound_s, bound_s)
+            if wait.waited_s > wait.bound_s and not wait.told:
+                wait.told = True
+                self.complaints.append(f"{evse.id} waited {wait.waited_s:.0f} s, promised were {wait.bound_s:.0f} s")
+
+    def _remember(self, dt_s: float, base_a: Amps) -> None:
+        self._now_s += dt_s
+        self._loads.append((self._now_s, base_a))
+        while self._now_s - self._loads[0][0] > LOAD_MEMORY_S:
+            self._loads.popleft()
+        self._most_a = np.max([load for _, load in self._loads], axis=0) * LOAD_MARGIN
+
+    def _bound_s(self, evse: Evse, asking: Sequence[Evse]) -> float | None:
+        """The longest wait that the rotation allows now; None where it promises nothing."""
+        groups = 1
+        for row in self._paths[evse.id]:
+            for phase in evse.phases:
+                rivals = sum(row in self._paths[one.id] and phase in one.phases for one in asking)
+                room_a = self._usable_a[row] - self._most_a[row, PHASES.index(phase)]
+                at_once = floor(room_a / max(one.min_a for one in self._site.evses))
+                if at_once < 1:
+                    return None
+                groups = max(groups, ceil(rivals / at_once))
+        settings = self._site.scheduler
+        slice_s = max(settings.quantum_s / groups, settings.min_on_s)
+        return groups * (slice_s + ROUND_S) + SLACK_S
