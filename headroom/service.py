@@ -1,12 +1,13 @@
 """The running service: its sites, and what the API asks of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from domain.errors import UnknownIdError
 from domain.ids import ChargerId, EvseId, MeterId, SiteId
 from domain.ports import Clock
+from domain.site import Site
 from headroom.bus import Bus
 from headroom.control_loop import SiteController
 from headroom.feed import Feed
@@ -38,6 +39,10 @@ class Service:
     """What became of the messages to each webhook, by its name."""
     keys: dict[str, bytes] = field(default_factory=dict, repr=False)
     """Signing keys of this installation, as far as they were needed."""
+
+    async def listed(self) -> Sequence[Site]:
+        """The sites, as they are decided on now."""
+        return [one.site for one in self.controllers.values()]
 
     def controller(self, site: SiteId) -> SiteController:
         """The site's controller; `UnknownIdError` if there is no such site."""

@@ -84,30 +84,36 @@ async def run_service(
     deciders, planner = shared(sites, os.cpu_count() or 1), ProcessPlanner()
     try:
         outside = Outside(
-            clock, LoopNetwork(), store, monotonic_s, _new_id, gates, spool, keeps_messages=True, planner=planner
+            clock, LoopNetwork(), store, monotonic_s, new_id, gates, spool, keeps_messages=True, planner=planner
         )
         service = await build(sites, deciders, outside)
         for decider in deciders.values():
-            await _started(decider)
+            await started(decider)
         watch = partial(watch_files, tuple(gates.values()), server_tls, clock)
-        told = notifiers(listening.notify, service, _new_id)
+        told = notifiers(listening.notify, service, new_id)
         kept = Retention(store, clock, settings.keep_days, settings.keep_sessions_days)
-        beside: list[Part] = [watch, kept.run, *await outer_parts(service, listening.forecasts), *told]
+        beside: list[Part] = [
+            watch,
+            kept.run,
+            *await outer_parts(service.controllers, store, clock, service.bus.publish, listening.forecasts),
+            *told,
+        ]
         await _run(service, listening, beside, server_tls, as_json=as_json)
     finally:
         for decider in deciders.values():
             decider.close()
         planner.close()
-        await _closed(store)
+        await closed(store)
         if spool is not None:
             spool.close()
 
 
-def _new_id() -> str:
+def new_id() -> str:
+    """An id that nobody else makes."""
     return str(uuid.uuid4())
 
 
-async def _started(decider: ProcessDecider) -> None:
+async def started(decider: ProcessDecider) -> None:
     """Wait for the solver; without it the service starts all the same, and a simpler rung decides meanwhile."""
     try:
         await decider.start()
@@ -115,7 +121,7 @@ async def _started(decider: ProcessDecider) -> None:
         log.warning("solver_not_started", error=f"{type(error).__name__}: {error}")
 
 
-async def _closed(store: Store) -> None:
+async def closed(store: Store) -> None:
     """Write what waits, as far as the database takes it in time: a stuck one does not keep the process alive."""
     try:
         async with asyncio.timeout(_LAST_WRITES_S):
@@ -136,17 +142,17 @@ async def _run(
     try:
         bound = socket.create_server((listening.api_host, listening.api_port), backlog=1024)
     except OSError as error:
-        raise _port_error("--api-port", listening.api_host, listening.api_port, error) from None
+        raise port_error("--api-port", listening.api_host, listening.api_port, error) from None
     api = _api_server(service, listening)
 
     async def announce() -> None:
         await api.answering.wait()
         service.ports["api_port"] = bound.getsockname()[1]
-        await _let_chargers_in(service, listening, server_tls)
+        await let_chargers_in(service, listening, server_tls)
         log.info("service_listening", **service.ports)
         if not ip_address(bound.getsockname()[0]).is_loopback:
             log.warning("api_open_to_the_network", host=listening.api_host)
-        told = await _tell_first_token(service, listening.access)
+        told = await tell_first_token(service, listening.access)
         if as_json:
             print_json({"sites": list(service.controllers), **service.ports, **told})
 
@@ -177,7 +183,7 @@ def _api_server(service: Service, listening: Listening) -> ApiServer:
     )
 
 
-async def _tell_first_token(service: Service, access: AccessOptions) -> dict[str, str]:
+async def tell_first_token(service: Service, access: AccessOptions) -> dict[str, str]:
     """At the very first start: an administrator's token, for people on stderr and for machines in the document."""
     token = None if access.mode == "open" else await first_token(service.store, service.clock)
     if token is None:
@@ -186,21 +192,23 @@ async def _tell_first_token(service: Service, access: AccessOptions) -> dict[str
     return {"token": token}
 
 
-async def _let_chargers_in(service: Service, listening: Listening, server_tls: ServerTls | None) -> None:
+async def let_chargers_in(service: Service, listening: Listening, server_tls: ServerTls | None) -> None:
+    """Open the ports for chargers. `HeadroomError` where one is taken."""
     host, context = listening.ocpp_host, server_tls.context if server_tls is not None else None
     try:
         service.ports["ocpp_port"] = await service.proxy.listen(host, listening.ocpp_port, ssl=context)
     except OSError as error:
-        raise _port_error("--ocpp-port", host, listening.ocpp_port, error) from None
+        raise port_error("--ocpp-port", host, listening.ocpp_port, error) from None
     if listening.plain_port is None:
         return
     try:
         service.ports["ocpp_plain_port"] = await service.proxy.listen(host, listening.plain_port)
     except OSError as error:
-        raise _port_error("--ocpp-plain-port", host, listening.plain_port, error) from None
+        raise port_error("--ocpp-plain-port", host, listening.plain_port, error) from None
 
 
-def _port_error(option: str, host: str, port: int, error: OSError) -> HeadroomError:
+def port_error(option: str, host: str, port: int, error: OSError) -> HeadroomError:
+    """What to tell of a port that cannot be had."""
     return HeadroomError(
         f"{option} {port}: cannot listen on {host}: {error.strerror}. Take another port, or 0 for any."
     )

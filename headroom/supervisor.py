@@ -44,8 +44,9 @@ async def supervise(
     *,
     shut_down: Callable[[], Awaitable[None]],
     stop: asyncio.Event,
+    limit_s: float = SHUTDOWN_LIMIT_S,
 ) -> None:
-    """Run `parts` until `stop` is set, a signal arrives or one of them fails; then `shut_down` within the limit.
+    """Run `parts` until `stop` is set, a signal arrives or one of them fails; then `shut_down` within `limit_s`.
 
     A part that returns is not missed; one that raises ends the service with its exception.
     """
@@ -56,7 +57,7 @@ async def supervise(
         async with asyncio.TaskGroup() as group:
             for part in parts:
                 group.create_task(_run(part))
-            await _until_stopped(stop, shut_down)
+            await _until_stopped(stop, shut_down, limit_s)
             raise _StopError
     except BaseExceptionGroup as group:
         _, failures = group.split(_StopError)
@@ -83,12 +84,12 @@ async def _run(part: Callable[[], Awaitable[object]]) -> None:
     await part()
 
 
-async def _until_stopped(stop: asyncio.Event, shut_down: Callable[[], Awaitable[None]]) -> None:
+async def _until_stopped(stop: asyncio.Event, shut_down: Callable[[], Awaitable[None]], limit_s: float) -> None:
     try:
         await stop.wait()
     finally:
         try:
-            async with asyncio.timeout(SHUTDOWN_LIMIT_S):
+            async with asyncio.timeout(limit_s):
                 await shut_down()
         except TimeoutError:
-            log.warning("shutdown_cut_short", limit_s=SHUTDOWN_LIMIT_S)
+            log.warning("shutdown_cut_short", limit_s=limit_s)

@@ -32,8 +32,9 @@ def router(service: Service) -> APIRouter:
         caller: Annotated[Caller, Depends(caller_of)], limit: Limit = 100, cursor: Cursor = None
     ) -> Page[SiteSummary]:
         """The sites of this service that the caller may see."""
-        ids, following = cut([site for site in service.controllers if caller.sees_site(site)], limit, cursor)
-        return Page(items=[site_summary(service.controllers[SiteId(one)].site) for one in ids], next=following)
+        known = {one.id: one for one in await service.listed() if caller.sees_site(one.id)}
+        ids, following = cut(list(known), limit, cursor)
+        return Page(items=[site_summary(known[SiteId(one)]) for one in ids], next=following)
 
     @routes.get("/sites/{site}")
     async def site(site: SiteId) -> SiteDocument:
