@@ -17,10 +17,12 @@ _END_LIMIT_S = 12.0
 
 @dataclass(frozen=True, slots=True)
 class ChildOptions:
-    """How the child is started. `clock` is the text of a `FastClock`; ports of 0 take any."""
+    """How the child is started. `clock` is the text of a `FastClock`; `database` a SQLite file or a URL; ports of 0 take
+    any.
+    """
 
     site_file: Path
-    database: Path
+    database: Path | str
     clock: str
     log_file: Path
     ocpp_port: int = 0
@@ -45,12 +47,13 @@ class ServiceChild:
     async def start(self) -> None:
         """Start the service and wait until it listens; `HeadroomError` with its last words if it does not."""
         options = self._options
+        database = options.database if isinstance(options.database, str) else f"sqlite:///{options.database}"
         with options.log_file.open("ab") as log_file:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *("-m", "headroom", "serve", "--json", "--access", "open"),
                 *("--site", str(options.site_file)),
-                *("--database", f"sqlite+aiosqlite:///{options.database}"),
+                *("--database", database),
                 *("--ocpp-port", str(self.ocpp_port)),
                 *("--api-port", str(self.api_port)),
                 stdout=asyncio.subprocess.PIPE,
