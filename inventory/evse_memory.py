@@ -33,13 +33,34 @@ CLOCK_PROOFS = 3
 class ChargerMemory:
     """A charger's facts, and the offset of its clock, by which live samples are told from stored ones."""
 
-    facts: ChargerFacts
+    _facts: ChargerFacts
     written: ChargerFacts | None = None
+    _seen_at: datetime | None = None
     _delay_s: float = 0.0
     _candidate_s: float = 0.0
     _proofs: int = 0
     _judged: EvseSample | None = None
     _verdict: bool = True
+
+    @property
+    def facts(self) -> ChargerFacts:
+        """What is known of it. Made anew where it was seen since: it is seen far oftener than it is asked about."""
+        if self._seen_at is not None:
+            self._facts = dataclasses.replace(self._facts, last_seen_at=self._seen_at)
+            self._seen_at = None
+        return self._facts
+
+    @facts.setter
+    def facts(self, facts: ChargerFacts) -> None:
+        self._facts = facts
+
+    def seen(self, at: datetime) -> bool:
+        """It said something at `at`; whether that is later than anything before."""
+        last = self._seen_at or self._facts.last_seen_at
+        if last is not None and at <= last:
+            return False
+        self._seen_at = at
+        return True
 
     def is_live(self, sample: EvseSample) -> bool:
         """Whether a sample tells of now: a charger that was offline sends what it stored, old stamps and all.
@@ -149,6 +170,12 @@ class EvseMemory:
             session = dataclasses.replace(session, energy_wh=counter.energy_wh, full_since=self.appetite.full_since)
             self.session = session
         return session
+
+    @property
+    def only_counts_on(self) -> bool:
+        """Whether nothing of its open session but the energy can have changed since that was recorded."""
+        session = self.session
+        return session is not None and session is self.written and session.full_since == self.appetite.full_since
 
     def set_ledger(self, entry: LedgerEntry) -> None:
         """Takes a new ledger entry; the offer follows what the charger has acknowledged."""

@@ -29,7 +29,9 @@ NO_SALT = b"headroom"
 
 
 class Hearing:
-    """The memory of a site's chargers, EVSEs and meters, and the ears. `inventory.live` is the way in."""
+    """The memory of a site's chargers, EVSEs and meters, and the ears. `inventory.live` is the way in. `advanced_at` is
+    when `advance` was last done.
+    """
 
     def __init__(self, site: Site, restored: RestoredState) -> None:
         self.site = site
@@ -48,11 +50,11 @@ class Hearing:
             memory.restore(
                 restored.sessions.get(memory.id), restored.ledger.get(memory.id), restored.setpoints.get(memory.id)
             )
-        self._advanced_at: datetime | None = None
+        self.advanced_at: datetime | None = None
 
     def hear(self, event: e.Event, now: datetime) -> tuple[list[Record], bool]:
         """Takes an event; what is to be recorded, and whether it named anything of this site."""
-        found = self.advance(now) if self._advanced_at is None or now - self._advanced_at >= ADVANCE_EVERY else []
+        found = self.advance(now) if self.advanced_at is None or now - self.advanced_at >= ADVANCE_EVERY else []
         told = _HANDLERS[type(event)](self, event, now)
         charger = getattr(event, "charger", None)
         if told is not None and charger is not None:
@@ -196,6 +198,10 @@ class Hearing:
             return [memory.setpoint]
         return [memory.setpoint, SetpointEvent(event.evse, event.at, step, event.limit_a, event.decision, why)]
 
+    def plug(self, charger: ChargerId, connector: int) -> EvseMemory | None:
+        """The EVSE behind a connector."""
+        return self._plugs.get((charger, connector))
+
     def _of(self, charger: ChargerId) -> list[EvseMemory]:
         if charger not in self.chargers:
             return []
@@ -215,7 +221,7 @@ class Hearing:
 
     def advance(self, now: datetime) -> list[Record]:
         """What time alone changes: a refusal that has lasted long enough, a session that nobody ended."""
-        self._advanced_at = now
+        self.advanced_at = now
         found: list[Record] = []
         for memory in self.evses.values():
             if memory.session is None:
@@ -230,6 +236,9 @@ class Hearing:
 
     def session_record(self, memory: EvseMemory, at: datetime, every_s: float = WRITE_EVERY_S) -> list[Record]:
         """The open session, where more than its energy has changed or its energy long enough ago."""
+        before = memory.written_at
+        if memory.only_counts_on and before is not None and (at - before).total_seconds() < every_s:
+            return []
         session, written = memory.present(), memory.written
         if session is None or session == written:
             return []
@@ -243,10 +252,9 @@ class Hearing:
         memory.written, memory.written_at = memory.present(), at
 
     def _touch(self, memory: ChargerMemory, at: datetime) -> list[Record]:
-        last, written = memory.facts.last_seen_at, memory.written
-        if last is not None and at <= last:
+        if not memory.seen(at):
             return []
-        memory.facts = dataclasses.replace(memory.facts, last_seen_at=at)
+        written = memory.written
         recorded = written.last_seen_at if written is not None else None
         if recorded is None or (at - recorded).total_seconds() >= WRITE_EVERY_S:
             return [self.charger_record(memory)]

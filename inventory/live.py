@@ -80,13 +80,19 @@ class LiveState:
         if isinstance(event, OfCsms):
             self._unwritten += self._csms_alarms.hear(event)
             return self._drain()
+        advanced_at = self._heard.advanced_at
         found, known = self._heard.hear(event, now)
         if not known:
             self.ignored[type(event).__name__] += 1
         self._unwritten += found
         if isinstance(event, e.SetpointIgnored | e.SetpointConfirmed) and event.by == "meter" and known:
             self._learn_obedience(event)
-        self._learn_awakenings(now)
+        if self._heard.advanced_at != advanced_at:
+            self._learn_awakenings(now)
+        elif isinstance(event, e.EvseMetered):
+            plug = self._heard.plug(event.charger, event.connector)
+            if plug is not None:
+                self._learn_awakening(plug, now)
         return self._drain()
 
     def _of_csms(self, event: e.CsmsProfilesChanged) -> Record:
@@ -130,10 +136,13 @@ class LiveState:
 
     def _learn_awakenings(self, now: datetime) -> None:
         for memory in self._heard.evses.values():
-            learned = memory.awakening.learned
-            if learned is not None and learned != memory.shown_after_zero:
-                memory.shown_after_zero = learned
-                self._learn(memory.evse, now, Quirks(after_zero=learned))
+            self._learn_awakening(memory, now)
+
+    def _learn_awakening(self, memory: EvseMemory, now: datetime) -> None:
+        learned = memory.awakening.learned
+        if learned is not None and learned != memory.shown_after_zero:
+            memory.shown_after_zero = learned
+            self._learn(memory.evse, now, Quirks(after_zero=learned))
 
     def set_ledger(self, evse: EvseId, entry: LedgerEntry) -> Records:
         """Takes the limits that may be in force at an EVSE. Store the records durably before an increase is sent.
