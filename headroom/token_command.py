@@ -35,6 +35,8 @@ def create(
 
     if role is Role.DRIVER and not evse:
         raise HeadroomError("--evse: a driver's token names the EVSEs that it is for")
+    if evse and role is not Role.DRIVER:
+        raise HeadroomError(f"--evse: is for drivers; a {role} sees whole sites: name those with --site")
     now = Settings.from_environment().clock().now()
     lives = None if days is None else timedelta(days=days)
     text, row = new_token(role, name or role.value, now, sites=site or None, evses=evse or None, lives=lives)

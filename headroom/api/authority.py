@@ -122,6 +122,18 @@ class Authority:
             raise ApiError(403, "Not for this role", f"role '{caller.role}' may not do this")
         self._within_scope(caller, match)
 
+    def site(self, match: Match) -> str | None:
+        """The site that a request is about; None where it is about none, or none that there is."""
+        for name, value in match.params.items():
+            if name == "site":
+                return value
+            if name in {"evse", "meter", "charger"}:
+                try:
+                    return self._site_of(name, value)
+                except UnknownIdError:
+                    return None
+        return None
+
     def _within_scope(self, caller: Caller, match: Match) -> None:
         """What is out of scope does not exist for the caller."""
         for name, value in match.params.items():

@@ -81,6 +81,7 @@ class Gate:
             raise ApiError(404, "Not Found", f"there is nothing at {path}")
         caller = await self._authority.caller(credentials(headers), client, match)
         scope.setdefault("state", {})["entry"] = Entry(caller, client, match)
+        scope["state"]["site"] = self._authority.site(match)
         if method in _SAFE:
             self._authority.admit(caller, match, client)
             await self._app(scope, receive, send)

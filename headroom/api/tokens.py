@@ -50,6 +50,8 @@ def router(service: Service, authority: Authority) -> APIRouter:
                 raise ApiError(422, "Not a scope", f"evses: '{evse}' is at site '{its_site}', which is not in sites")
         if body.role is Role.DRIVER and body.evses is None:
             raise ApiError(422, "Not a scope", "evses: a driver's token names the EVSEs that it is for")
+        if body.role is not Role.DRIVER and body.evses is not None:
+            raise ApiError(422, "Not a scope", f"evses: is for drivers; a {body.role} sees whole sites: leave it out")
         lives = None if body.days is None else timedelta(days=body.days)
         text, row = new_token(body.role, body.name, service.clock.now(), sites=sites, evses=body.evses, lives=lives)
         await authority.book.change(lambda conn: access.add_token(conn, row))

@@ -100,7 +100,7 @@ class Writes:
             client=entry.client[:255],
             method=scope["method"],
             path=_without_link(scope["path"], entry.match),
-            site_id=scope["state"].get("site", entry.match.params.get("site")),
+            site_id=scope["state"].get("site"),
             status=status,
             body=auditable(body),
         )

@@ -203,6 +203,30 @@ async def test_a_drivers_link_and_token_are_for_one_evse(quarter: Quarter) -> No
         assert (await driver.get(f"/api/v1{path}")).status_code == 404, path
 
 
+async def test_whatever_was_written_at_a_site_is_in_its_audit_trail_and_in_no_others(quarter: Quarter) -> None:
+    mine, theirs = await confined(quarter, Role.ADMIN), await quarter.with_role(Role.ADMIN, sites=[THEIRS])
+    assert (await mine.delete(f"/api/v1/evses/{MINE}-e1/driver-link")).status_code == 200
+    assert (await mine.put(f"/api/v1/chargers/{MINE}-cp1/quirks", json={"written": {}})).status_code == 200
+    assert (await mine.delete(f"/api/v1/evses/{THEIRS}-e1/driver-link")).status_code == 404, "and is noted there"
+    seen = [
+        (line["path"].removeprefix("/api/v1"), line["status"]) for line in (await quarter.get("/audit", mine))["items"]
+    ]
+    assert seen == [(f"/chargers/{MINE}-cp1/quirks", 200), (f"/evses/{MINE}-e1/driver-link", 200)]
+    seen = [
+        (line["path"].removeprefix("/api/v1"), line["status"])
+        for line in (await quarter.get("/audit", theirs))["items"]
+    ]
+    assert seen == [(f"/evses/{THEIRS}-e1/driver-link", 404)]
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator", "admin", "grid_operator", "meter"])
+async def test_a_token_of_some_evses_is_a_drivers(quarter: Quarter, role: str) -> None:
+    """Any other role lists whole sites, and could hand out tokens without that bound."""
+    admin = await quarter.with_role(Role.ADMIN)
+    answer = await admin.post("/api/v1/tokens", json={"name": "x", "role": role, "evses": [f"{MINE}-e1"]})
+    assert answer.status_code == 422
+
+
 async def listen(quarter: Quarter, client: httpx.AsyncClient, last_id: str, found: list[bytes]) -> None:
     """The event stream of MINE, resumed from the beginning of time, until cancelled."""
     headers = {**dict(client.headers), "last-event-id": last_id}
