@@ -60,7 +60,6 @@ export const evse = {
     linked: "connected",
     notLinked: "not connected",
     since: (at: string) => `since ${at}`,
-    seen: "Last heard",
     wiring: "Wiring",
     feeder: "Panel and phases",
     connector: "Connector",
@@ -72,10 +71,7 @@ export const evse = {
   quirks: {
     title: "Quirk record",
     none: "Nothing special is known of this charger.",
-    name: "What",
-    value: "Value",
-    source: "From",
-    sources: { written: "a person", written_of_model: "a person, for the model", learned: "what it showed" },
+    sources: { written: "a person's word", written_of_model: "a person's word on the model", learned: "" },
     yes: "yes",
     no: "no",
     names: {
