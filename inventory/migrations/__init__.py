@@ -19,6 +19,9 @@ from domain.errors import StorageError
 WORKS_WITH_FROM = "0006"
 """The oldest program, by its newest migration, that can work with the schema as it is now."""
 
+BUSY_MS = 2_000
+"""How long a SQLite database that somebody else has locked is waited for."""
+
 _ATTEMPTS = 30
 """How often a step is tried that did not get its lock within two seconds, a second apart."""
 
@@ -32,8 +35,10 @@ def migrate(connection: Connection) -> None:
         StorageError: the database was made by a newer program that this one cannot work with.
     """
     if connection.dialect.name == "sqlite":
+        _wait_for_others(connection, 60_000)
         with connection.begin():
             _upgrade_unless_newer(connection)
+        _wait_for_others(connection, BUSY_MS)
         return
     if _current(connection) == newest():
         return
@@ -96,6 +101,13 @@ def _upgrade_unless_newer(connection: Connection) -> None:
             f"the database has schema {current}, made by a newer Headroom, and this one knows {newest()}: "
             "start the newer one, or restore a backup of this one's"
         )
+
+
+def _wait_for_others(connection: Connection, longest_ms: int) -> None:
+    """How long SQLite waits for another process; set outside of a transaction, which it would be too late for."""
+    cursor = connection.connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={longest_ms}")
+    cursor.close()
 
 
 def _patiently(connection: Connection) -> None:
