@@ -1,19 +1,15 @@
-"""What goes wrong, when and to whom: a schedule that is drawn from a seed, written to a file, and read back.
+"""What goes wrong, when and to whom: a schedule, drawn from a seed or read from a file.
 
 A schedule is all that a run under faults needs besides the site and the seed of the world: the same schedule goes wrong
 in the same way. `FaultKind` lists what there is.
 """
 
-import json
-import math
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Final, Literal
 
-from domain.errors import HeadroomError
 from domain.site import Site
 
 Victim = Literal["charger", "meter", "csms", "service", "store"]
@@ -176,54 +172,3 @@ def targets_of(site: Site, victim: Victim) -> Sequence[str]:
     if victim == "meter":
         return [feeder.meter for feeder in site.feeders if feeder.meter is not None]
     return []
-
-
-def written(faults: Iterable[Fault]) -> str:
-    """A schedule as JSON, one fault per line."""
-    lines = [
-        json.dumps({"kind": one.kind, "at_s": one.at_s, "for_s": one.for_s, "target": one.target, "value": one.value})
-        for one in faults
-    ]
-    return "[\n" + ",\n".join(f"  {line}" for line in lines) + "\n]\n"
-
-
-def read_file(path: Path, site: Site) -> tuple[Fault, ...]:
-    """Read a schedule for a site.
-
-    Raises:
-        HeadroomError: the file cannot be read, or an entry is not a fault that this site can have; the text names
-            the file, the entry, the field and what is allowed.
-    """
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise HeadroomError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise HeadroomError(f"{path}: is not JSON: {error}") from None
-    if not isinstance(entries, list):
-        raise HeadroomError(f"{path}: expected a list of faults, found {type(entries).__name__}")
-    return tuple(_read(entry, f"{path}, fault {number}", site) for number, entry in enumerate(entries, 1))
-
-
-def _read(entry: object, where: str, site: Site) -> Fault:
-    if not isinstance(entry, dict) or not isinstance(entry.get("kind"), str):
-        raise HeadroomError(f"{where}: expected an object with 'kind', one of {', '.join(FaultKind)}")
-    if entry["kind"] not in tuple(FaultKind):
-        raise HeadroomError(f"{where}, kind: {entry['kind']!r} is none of {', '.join(FaultKind)}")
-    kind = FaultKind(entry["kind"])
-    if unknown := entry.keys() - {"kind", "at_s", "for_s", "target", "value"}:
-        raise HeadroomError(f"{where}: unknown fields: {', '.join(sorted(unknown))}")
-    numbers = {}
-    for name, least in (("at_s", 0.0), ("for_s", 0.0), ("value", None)):
-        number = entry.get(name, 0.0)
-        if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
-            raise HeadroomError(f"{where}, {name}: {number!r} is no number")
-        if least is not None and number < least:
-            raise HeadroomError(f"{where}, {name}: {number!r} s is before the run: 0 or more is allowed")
-        numbers[name] = float(number)
-    targets, target = targets_of(site, KINDS[kind].victim), entry.get("target", "")
-    if targets and target not in targets:
-        raise HeadroomError(f"{where}, target: {target!r} is none of {', '.join(targets)}")
-    if not targets and target:
-        raise HeadroomError(f"{where}, target: {kind} at this site hits no {target!r}; leave it out")
-    return Fault(kind, numbers["at_s"], numbers["for_s"], target, numbers["value"])

@@ -1,17 +1,13 @@
-"""Fault schedules: the same from the same seed, written and read without loss, refused whole, shrunk to the bone."""
+"""Fault schedules: the same from the same seed, shrunk to the bone."""
 
-import json
 from itertools import pairwise
-from pathlib import Path
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.errors import HeadroomError
 from inventory.site_file import parse_site
 from simulators.demo_site import demo_site
-from simulators.faults import KINDS, Drawing, Fault, FaultKind, drawn, read_file, targets_of, written
+from simulators.faults import KINDS, Drawing, Fault, FaultKind, drawn, targets_of
 from simulators.shrinking import shrunk
 
 SITE = parse_site(demo_site(6), "site.yaml")
@@ -38,41 +34,6 @@ def test_every_kind_is_drawn_sooner_or_later() -> None:
 def test_with_several_at_once_faults_meet() -> None:
     faults = drawn(SITE, 2.0, 1, Drawing(at_once=3))
     assert any(after.at_s < before.ends_s for before, after in pairwise(faults))
-
-
-def test_a_schedule_survives_its_file(tmp_path: Path) -> None:
-    faults = drawn(SITE, 2.0, 7)
-    path = tmp_path / "faults.json"
-    path.write_text(written(faults), encoding="utf-8")
-    assert read_file(path, SITE) == faults
-
-
-@pytest.mark.parametrize(
-    ("entry", "says"),
-    [
-        ({"kind": "earthquake"}, "fault 1, kind: 'earthquake' is none of"),
-        ({"at_s": 1}, "fault 1: expected an object with 'kind'"),
-        ({"kind": "mute", "target": "CP999"}, "fault 1, target: 'CP999' is none of CP001"),
-        ({"kind": "mute", "target": "CP001", "at_s": -1}, "fault 1, at_s: -1 s is before the run"),
-        ({"kind": "mute", "target": "CP001", "at_s": "soon"}, "fault 1, at_s: 'soon' is no number"),
-        ({"kind": "csms-gone", "target": "CP001"}, "fault 1, target: csms-gone at this site hits no 'CP001'"),
-        ({"kind": "csms-gone", "when": 3}, "fault 1: unknown fields: when"),
-    ],
-)
-def test_a_bad_schedule_is_refused_by_name(tmp_path: Path, entry: object, says: str) -> None:
-    path = tmp_path / "faults.json"
-    path.write_text(json.dumps([entry]), encoding="utf-8")
-    with pytest.raises(HeadroomError, match=says):
-        read_file(path, SITE)
-
-
-def test_files_that_are_none_are_named(tmp_path: Path) -> None:
-    with pytest.raises(HeadroomError, match=r"nowhere\.json: cannot be read"):
-        read_file(tmp_path / "nowhere.json", SITE)
-    broken = tmp_path / "broken.json"
-    broken.write_text("[{", encoding="utf-8")
-    with pytest.raises(HeadroomError, match=r"broken\.json: is not JSON"):
-        read_file(broken, SITE)
 
 
 @given(
