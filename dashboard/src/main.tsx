@@ -5,5 +5,17 @@ import "./styles/base.css";
 import "./styles/frame.css";
 import "./styles/parts.css";
 
+const DRIVER = "/driver/";
 const root = document.getElementById("page");
-if (root !== null) render(<App />, root);
+
+/** A driver's phone loads the driver's view, and everybody else the frame with its screens. */
+async function begin(place: Element): Promise<void> {
+  if (!location.pathname.startsWith(DRIVER)) {
+    render(<App />, place);
+    return;
+  }
+  const { DriverView } = await import("./screens/driver/driver");
+  render(<DriverView link={decodeURIComponent(location.pathname.slice(DRIVER.length))} />, place);
+}
+
+if (root !== null) void begin(root);

@@ -26,18 +26,19 @@ const LOOKS: Record<string, Omit<Look, "state">> = {
   unknown: { tone: "mute", icon: "question" },
 };
 
-type Seen = Pick<Evse, "state" | "linked" | "setpoint_a"> & { session: unknown };
+type Seen = Pick<Evse, "state" | "linked" | "setpoint_a" | "reason_kind"> & { session: unknown };
 
-/** A car that is given nothing for now waits, whatever its charger calls that. */
+/** A car that is given nothing for now waits, whatever its charger calls that; one that takes nothing pauses by itself. */
 export function lookOf(evse: Seen): Look {
-  const state = evse.linked ? (waits(evse) ? "waiting" : evse.state) : "offline";
+  const state = evse.linked ? paused(evse) : "offline";
   const look = LOOKS[state];
   return look === undefined ? { state: "unknown", tone: "mute", icon: "question" } : { state, ...look };
 }
 
-function waits(evse: Seen): boolean {
+function paused(evse: Seen): string {
   const pausable = evse.state === "charging" || evse.state === "suspended_evse";
-  return evse.session !== null && evse.setpoint_a === 0 && pausable;
+  if (!pausable || evse.session === null || evse.setpoint_a !== 0) return evse.state;
+  return evse.reason_kind === "car_full" ? "suspended_ev" : "waiting";
 }
 
 export function StateChip({ evse }: { evse: Seen }) {

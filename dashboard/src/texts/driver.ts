@@ -21,6 +21,7 @@ export const driver = {
   turnIn: (wait: string) => `in ${wait}`,
   place: (place: number) => `Place ${place} in the queue`,
   now: "Now",
+  allowed: (amps: string) => `${amps} allowed`,
   charged: "Charged",
   chargedOf: (wanted: string) => `of ${wanted} wished`,
   since: "Since",

@@ -23,6 +23,7 @@ export const evse = {
   turn: {
     title: "Its turn",
     hasIt: "It has its turn.",
+    carFull: "The car takes no current now, so it keeps no turn.",
     free: "No car is waiting for current here.",
     place: (place: number) => `Place ${place} in the queue.`,
     next: (at: string, wait: string) => `Its turn comes at ${at}, in ${wait}.`,

@@ -36,8 +36,6 @@ export function Charger({ building, evse }: { building: Building; evse: Evse }) 
           {evse.linked ? words.linked : words.notLinked}{" "}
           {facts?.link_changed_at != null && words.since(at(facts.link_changed_at))}
         </dd>
-        <dt>{words.seen}</dt>
-        <dd>{at(facts?.last_seen_at)}</dd>
         <dt>{words.id}</dt>
         <dd>
           {evse.charger}, {words.connector.toLowerCase()} {evse.connector}

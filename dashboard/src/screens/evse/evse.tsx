@@ -31,7 +31,7 @@ export default function EvseScreen({ building, params }: ScreenProps) {
       <div class="stack">
         <Why evse={evse} />
         <CurrentChart building={building} id={evse.id} maxA={evse.in_force_a} />
-        <div class="grid">
+        <div class="evse-columns">
           <Turn building={building} evse={evse} />
           <SessionCard building={building} evse={evse} />
           <Charger building={building} evse={evse} />

@@ -1,7 +1,8 @@
 /** What is known of the charger beyond what its protocol promises, and from where. */
+import { Fragment } from "preact";
 import { api, type Schemas, told } from "../../api/client";
 import { useAsked } from "../../components/asked";
-import { Card, Empty, Loading, Problem } from "../../components/parts";
+import { Card, Chip, Empty, Loading, Problem } from "../../components/parts";
 import { texts } from "../../texts";
 import { fullTime } from "../../time";
 
@@ -25,25 +26,21 @@ function Record({ record, zone }: { record: Schemas["QuirksDocument"]; zone: str
   if (rows.length === 0) return <Empty>{words.none}</Empty>;
   const probed: unknown = record.quirks.probed_at;
   return (
-    <div class="quirks">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">{words.name}</th>
-            <th scope="col">{words.value}</th>
-            <th scope="col">{words.source}</th>
-          </tr>
-        </thead>
-        <tbody>
-          {rows.map(([name, value]) => (
-            <tr key={name}>
-              <th scope="row">{words.names[name] ?? name}</th>
-              <td>{valueText(value)}</td>
-              <td>{words.sources[sourceOf(record, name)]}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+    <div class="quirks" tabIndex={0} role="group" aria-label={words.title}>
+      <dl class="facts">
+        {rows.map(([name, value]) => {
+          const source = sourceOf(record, name);
+          return (
+            <Fragment key={name}>
+              <dt>{words.names[name] ?? name}</dt>
+              <dd>
+                {valueText(value)}
+                {source !== "learned" && <Chip tone="busy">{words.sources[source]}</Chip>}
+              </dd>
+            </Fragment>
+          );
+        })}
+      </dl>
       {typeof probed === "string" && (
         <p class="field-hint">
           {words.names.probed_at}: {fullTime(probed, zone)}

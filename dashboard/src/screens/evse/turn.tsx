@@ -41,6 +41,7 @@ export function Turn({ building, evse }: { building: Building; evse: Evse }) {
 function said(building: Building, evse: Evse): string {
   const words = texts.evse.turn;
   if (evse.session === null) return words.free;
+  if (evse.place === null && evse.reason_kind === "car_full") return words.carFull;
   if (evse.place === null || (evse.setpoint_a ?? 0) > 0) return words.hasIt;
   if (evse.next_turn_at === null) return `${words.place(evse.place)} ${words.noTime}`;
   const wait = duration(Date.parse(evse.next_turn_at) - now.value);
