@@ -293,9 +293,8 @@ def _wakes(situation: Situation, admission: Admission, limit_a: Vector, target_a
     for column, (view, evse) in enumerate(zip(situation.views, situation.layout.evses, strict=True)):
         if target_a[column] > limit_a[column] and view.ledger.raised_at is not None:
             yield view.ledger.raised_at + interval
-        for at in (settles_at(view.ledger, evse), not_made_at(view.ledger)):
-            if at is not None and view.ledger.upper_a > view.ledger.limit_a:
-                yield at
+        if view.ledger.upper_a > view.ledger.limit_a:
+            yield from (at for at in (settles_at(view.ledger, evse), not_made_at(view.ledger)) if at is not None)
     for limit in situation.snapshot.limits:
         yield limit.starts_at
         if limit.ends_at is not None:

@@ -1,17 +1,25 @@
 """A reason as one plain sentence for a resident: "P1-04: 9 A, panel p1 phase B is full"."""
 
 from datetime import datetime, tzinfo
+from functools import lru_cache
 
-from domain.ids import EvseId
+from domain.ids import EvseId, FeederId
 from domain.setpoint import Reason, ReasonKind
+from domain.site import Phase
 
 
 def explain(evse: EvseId, limit_a: float, target_a: float, reason: Reason, now: datetime, timezone: tzinfo) -> str:
     """The sentence: who, how much, why, and what comes next. Times are the site's own."""
-    parts = [f"{evse}: {amperes(limit_a)}", _why(reason, limit_a, target_a)]
-    if reason.place is not None and limit_a == 0.0:
-        parts.append(_turn(reason, now, timezone))
-    return ", ".join(part for part in parts if part)
+    told = _told(evse, limit_a, target_a, reason.kind, reason.feeder, reason.phase)
+    return f"{told}, {_turn(reason, now, timezone)}" if reason.place is not None and limit_a == 0.0 else told
+
+
+@lru_cache(maxsize=4096)
+def _told(
+    evse: EvseId, limit_a: float, target_a: float, kind: ReasonKind, feeder: FeederId | None, phase: Phase | None
+) -> str:
+    """All of it but what comes next: mostly the same from one decision to the next."""
+    return f"{evse}: {amperes(limit_a)}, {_why(kind, feeder, phase, limit_a, target_a)}"
 
 
 def amperes(current_a: float) -> str:
@@ -45,20 +53,20 @@ _WHY = {
 }
 
 
-def _why(reason: Reason, limit_a: float, target_a: float) -> str:
-    if reason.kind is ReasonKind.SETTLING and target_a > limit_a:
+def _why(kind: ReasonKind, feeder: FeederId | None, phase: Phase | None, limit_a: float, target_a: float) -> str:
+    if kind is ReasonKind.SETTLING and target_a > limit_a:
         return f"{amperes(target_a)} as soon as others have come down"
-    if reason.kind is ReasonKind.WAITING and reason.feeder is None:
+    if kind is ReasonKind.WAITING and feeder is None:
         return "others have their turn"
-    if reason.kind is ReasonKind.CAR_FULL and limit_a > 0.0:
+    if kind is ReasonKind.CAR_FULL and limit_a > 0.0:
         return "kept ready for the car, which takes no current now"
-    return _WHY[reason.kind].format(where=_where(reason))
+    return _WHY[kind].format(where=_where(feeder, phase))
 
 
-def _where(reason: Reason) -> str:
-    if reason.feeder is None:
+def _where(feeder: FeederId | None, phase: Phase | None) -> str:
+    if feeder is None:
         return "the panel"
-    return f"panel {reason.feeder}" + (f" phase {reason.phase}" if reason.phase is not None else "")
+    return f"panel {feeder}" + (f" phase {phase}" if phase is not None else "")
 
 
 def _turn(reason: Reason, now: datetime, timezone: tzinfo) -> str:

@@ -57,13 +57,12 @@ def guard(
     lowest = {evse: lowest_a(evses[evse]) for evse in limits}
     work = _Work(limits, lowest, wiring.site.electrical.model == "phasor", facts.surge_a)
     lines = tuple(chain.from_iterable(wiring.lines))
+    in_force = {e: rounded_down(facts.in_force_a[e], evses[e].min_a) for e in limits if e not in facts.held_a}
     for line in lines:
         free = [e for e in line.alone_a if e not in facts.held_a and limits[e] > 0.0]
         work.lower(line, dict.fromkeys(free, 0.0), facts.held_a, _room_a(wiring.site, line, facts, facts.hold_base_a))
     for line in lines:
-        free = [e for e in line.alone_a if e not in facts.held_a]
-        in_force = {e: rounded_down(facts.in_force_a[e], evses[e].min_a) for e in free}
-        rising = {e: a for e, a in in_force.items() if limits[e] > a}
+        rising = {e: in_force[e] for e in line.alone_a if e in in_force and limits[e] > in_force[e]}
         work.lower(line, rising, facts.counted_a, _room_a(wiring.site, line, facts, facts.rise_base_a), surging=True)
     return limits, frozenset(work.lowered)
 

@@ -17,7 +17,7 @@ from ems.panel import capacity
 from ems.problem import Infeasible, Mask, Outlook, Problem, Vector
 from ems.scenarios import BOX, SAMPLE_AVERAGE, Array, DroSettings, HorizonProblem, load_margin_a
 from ems.situation import Layout, Situation
-from ems.turns import line_volts, take_turns
+from ems.turns import take_turns
 
 LOOKING_AHEAD: Mapping[Strategy, DroSettings] = MappingProxyType(
     {"dro": DroSettings(), "so": SAMPLE_AVERAGE, "ro": BOX}
@@ -140,7 +140,7 @@ def _energy_ah(situation: Situation, habits: Habits, steps: int) -> Vector:
         else:
             found.append(habits.more_wh(session.energy_wh))
     most_a = np.array([evse.max_a for evse in situation.layout.evses])
-    return np.asarray(np.minimum(np.array(found) / line_volts(situation), most_a * steps))
+    return np.asarray(np.minimum(np.array(found) / situation.layout.volts, most_a * steps))
 
 
 def _weight(situation: Situation) -> Vector:

@@ -145,8 +145,7 @@ def elapsed(entry: LedgerEntry, evse: Evse, now: datetime) -> LedgerEntry:
 
     Called whenever the entry is looked at; does not wait for an EVSE without a meter to be measured.
     """
-    at = settles_at(entry, evse)
-    if at is None or now < at:
+    if entry.settled or (at := settles_at(entry, evse)) is None or now < at:
         return entry
     sampled_since = (
         entry.measured_at is not None and entry.acknowledged_at and entry.measured_at > entry.acknowledged_at

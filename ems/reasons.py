@@ -71,16 +71,22 @@ class Outcome:
     def _beyond_sharing(self, column: int) -> ReasonKind | None:
         """What takes an EVSE out of the sharing, the gravest first; None where it takes part."""
         situation, view = self.situation, self.situation.views[column]
-        causes = (
-            (not view.linked, ReasonKind.NO_LINK),
-            (not view.ledger.trusted, ReasonKind.UNTRUSTED),
-            (not (situation.charging[column] or situation.full[column]), ReasonKind.NO_SESSION),
-            (situation.overloaded[column] is not None, ReasonKind.BASE_OVERLOAD),
-            (situation.held[column], ReasonKind.SETTLING),
-            (situation.full[column], ReasonKind.CAR_FULL),
-            (not situation.asking[column], ReasonKind.CSMS_LIMIT),
-        )
-        return next((kind for applies, kind in causes if applies), None)
+        kind = None
+        if not view.linked:
+            kind = ReasonKind.NO_LINK
+        elif not view.ledger.trusted:
+            kind = ReasonKind.UNTRUSTED
+        elif not (situation.charging[column] or situation.full[column]):
+            kind = ReasonKind.NO_SESSION
+        elif situation.overloaded[column] is not None:
+            kind = ReasonKind.BASE_OVERLOAD
+        elif situation.held[column]:
+            kind = ReasonKind.SETTLING
+        elif situation.full[column]:
+            kind = ReasonKind.CAR_FULL
+        elif not situation.asking[column]:
+            kind = ReasonKind.CSMS_LIMIT
+        return kind
 
     def _in_sharing(self, column: int, limit_a: float, target_a: float) -> ReasonKind:
         """What an EVSE that takes part gets its limit from."""

@@ -11,6 +11,7 @@ from domain.ids import EvseId, FeederId
 from domain.site import Evse, Feeder, Phase, PhaseAmps, Site
 from domain.snapshot import EvseView, FeederView, LoadSource, SiteSnapshot
 from ems.asked import Bounds
+from ems.capacity_gain import volt_amperes
 from ems.guard import lowest_a
 from ems.ledger import counted_a, holding_a
 from ems.panel import capacity
@@ -51,6 +52,11 @@ class Layout:
             alpha=np.array([evse.priority for evse in evses]),
             fixed_a=_fixed_a(site, panel, evses),
         )
+
+    @cached_property
+    def volts(self) -> Vector:
+        """W per A of set-point, nominal."""
+        return np.array([volt_amperes(self.site, evse) for evse in self.evses])
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import numpy.typing as npt
 from domain.ids import EvseId
 from domain.site import Evse
 from domain.snapshot import EvseView
-from ems.capacity_gain import volt_amperes
 from ems.problem import Mask, Vector
 from ems.shares import kind_name, shares
 from ems.situation import SLACK_A, Situation
@@ -23,8 +22,10 @@ def take_turns(situation: Situation, timezone: tzinfo) -> Admission:
     Circuits are contended where the minima of all who ask do not fit. Where every driver has told departure and need
     (`scheduler.by_need`), they are where the cars together could take more than there is.
     """
-    settings, volts = situation.layout.site.scheduler, line_volts(situation)
+    settings, volts = situation.layout.site.scheduler, situation.layout.volts
     turning = situation.asking & ~situation.worn
+    if not (turning.any() or situation.worn.any()):
+        return admit(settings, situation.snapshot.rotation, (), lambda _: True, situation.now, timezone)
     asking = turning & ~situation.held
     by_need = settings.kind == "round_robin" and _all_known(situation, asking)
     wanted_a = situation.upper_a if by_need else situation.layout.lowest_a
@@ -68,11 +69,6 @@ def _shares(situation: Situation, asking: Mask, steady_a: Vector, volts: Vector)
     """What each kind gets of what may be held, if all who ask and can be commanded share it."""
     room_a = situation.hold_capacity_a - situation.panel.load_a(steady_a)
     return shares(situation.panel, room_a, asking, situation.upper_a, situation.layout.lowest_a, volts)
-
-
-def line_volts(situation: Situation) -> Vector:
-    """W per A of set-point, nominal."""
-    return np.array([volt_amperes(situation.layout.site, evse) for evse in situation.layout.evses])
 
 
 def newcomers(situation: Situation) -> Mask:

@@ -70,11 +70,13 @@ class ShortHorizon:
         longest = self._horizons[-1].steps_ahead
         self._steps: deque[float] = deque(maxlen=longest + STEPS + 1)
         self._at_s: float | None = None
+        self._said: dict[tuple[float, float], float | None] = {}
 
     def observe(self, at_s: float, value_a: float) -> None:
         """One more plausible value, A; an older one is ignored. After a gap the window begins anew."""
         if self._at_s is not None and at_s < self._at_s:
             return
+        self._said.clear()
         if self._at_s is not None and at_s - self._at_s < STEP_S:
             self._steps[-1] = max(self._steps[-1], value_a)
             return
@@ -88,6 +90,11 @@ class ShortHorizon:
 
     def upper(self, horizon_s: float, quantile: float) -> float | None:
         """The quantile of the largest value within the horizon; None while too little is known or it is too long."""
+        if (horizon_s, quantile) not in self._said:
+            self._said[horizon_s, quantile] = self._upper(horizon_s, quantile)
+        return self._said[horizon_s, quantile]
+
+    def _upper(self, horizon_s: float, quantile: float) -> float | None:
         if len(self._steps) <= STEPS:
             return None
         one = next((known for known in self._horizons if known.steps_ahead * STEP_S >= horizon_s), None)
