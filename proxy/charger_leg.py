@@ -28,7 +28,6 @@ class ChargerLeg(Leg):
         "_handshake_s",
         "_has_request",
         "_head",
-        "_head_is_read",
         "_on_pause",
         "_on_request",
         "_refused",
@@ -58,7 +57,6 @@ class ChargerLeg(Leg):
         self._on_request = on_request
         self._handshake_s = handshake_s
         self._head = bytearray()
-        self._head_is_read = False
         self._has_request = False
         self._refused = False
 
@@ -67,13 +65,10 @@ class ChargerLeg(Leg):
         super().connection_made(transport)
         self._timers["handshake"] = self._loop.call_later(self._handshake_s, self.give_up, "no request came")
 
-    def data_received(self, data: bytes) -> None:
-        """Bytes of the charger. Those behind the request are held back until it is answered: `websockets` would
-        answer a ping among them before.
+    def _head_came(self, data: bytes) -> None:
+        """Bytes of the request. Those behind it are held back until it is answered: `websockets` would answer a ping
+        among them before.
         """
-        if self._head_is_read:
-            super().data_received(data)
-            return
         self._head += data
         end = self._head.find(_END_OF_HEAD)
         if end < 0 and len(self._head) < _MAX_HEAD:
@@ -115,7 +110,7 @@ class ChargerLeg(Leg):
         """After 101 and `bind`: the bytes that came right behind the request."""
         held, self._head = bytes(self._head), bytearray()
         if held and not self._transport.is_closing():
-            super().data_received(held)
+            self.data_received(held)
 
     def limit(self, per_s: float, burst: int, on_pause: Callable[[], None]) -> None:
         """From now on it may say so much: what exceeds that waits in its own hands, and none of it is lost."""

@@ -22,7 +22,7 @@ _MAX_HEAD: Final = 64 * 1024
 class CsmsLeg(Leg):
     """The end towards the CSMS. `answered` becomes its answer to our handshake, or why there is none."""
 
-    __slots__ = ("_authorization", "_client", "_head", "_head_is_read", "_target", "answered")
+    __slots__ = ("_authorization", "_client", "_head", "_target", "answered")
 
     def __init__(
         self,
@@ -42,7 +42,6 @@ class CsmsLeg(Leg):
         super().__init__(self._client, settings, open_legs)
         self._target, self._authorization = target, authorization
         self._head = bytearray()
-        self._head_is_read = False
         self.answered: asyncio.Future[Response | str] = self._loop.create_future()
 
     @property
@@ -60,11 +59,8 @@ class CsmsLeg(Leg):
         self._client.send_request(request)
         self.flush()
 
-    def data_received(self, data: bytes) -> None:
-        """Bytes of the CSMS. Its answer goes to `websockets`; what follows a 101 are frames."""
-        if self._head_is_read:
-            super().data_received(data)
-            return
+    def _head_came(self, data: bytes) -> None:
+        """Bytes of the CSMS's answer, which goes to `websockets`; what follows a 101 are frames."""
         self.heard_s = self._time()
         self._head += data
         end = len(self._head)
@@ -82,7 +78,7 @@ class CsmsLeg(Leg):
         self._websocket_closing()
         self._head_is_read = self._client.state is not State.CONNECTING
         if rest:
-            super().data_received(rest)
+            self.data_received(rest)
 
     def _head_received(self, head: Request | Response) -> None:
         assert isinstance(head, Response)

@@ -19,6 +19,7 @@ from websockets.protocol import Side, State
 from websockets.server import ServerProtocol
 
 from proxy.closing import Ending, closing_words
+from proxy.network import Unconnected
 from proxy.plain_frames import Cutter, Odd, masked_text_frame, text_frame
 from proxy.protocol.exchange import Side as ProtocolSide
 from proxy.protocol.frames import Binary
@@ -28,17 +29,8 @@ LOGGER: Final = logging.getLogger("headroom.websockets")
 LOGGER.setLevel(logging.WARNING)  # below that, `websockets` prints whole messages, keys included
 
 
-class _NotYet(asyncio.Transport):
-    """The socket of a leg that was never connected: there is nothing to drop."""
-
-    def abort(self) -> None:
-        pass
-
-    def is_closing(self) -> bool:
-        return True
-
-
-_NOT_YET: Final = _NotYet()
+_NOT_YET: Final = Unconnected()
+_OPEN: Final = State.OPEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +106,7 @@ class Leg(asyncio.Protocol):
         "_ending",
         "_frame",
         "_full",
+        "_head_is_read",
         "_loop",
         "_nothing_follows",
         "_open_legs",
@@ -155,7 +148,7 @@ class Leg(asyncio.Protocol):
         self._parts: list[bytes] = []
         self._parts_are_text = True
         self._ending: Ending | None = None
-        self._full = False
+        self._full = self._head_is_read = False
         self._unsent_base = self._unsent_added = 0
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self.heard_s = self._loop.time()
@@ -170,6 +163,9 @@ class Leg(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the peer."""
+        if not self._head_is_read:
+            self._head_came(data)
+            return
         self.heard_s = self._time()
         message = self._cutter.whole(data)
         if message is not None:
@@ -261,7 +257,7 @@ class Leg(asyncio.Protocol):
             sent = self.send(raw)
             self.flush_messages()
             return sent
-        if self._websocket.state is not State.OPEN:
+        if self._websocket.state is not _OPEN:
             return False
         self._transport.write(self._frame(raw))
         return True
@@ -347,6 +343,9 @@ class Leg(asyncio.Protocol):
                 self._odd_frame(event, messages)
             else:
                 self._head_received(event)
+
+    def _head_came(self, data: bytes) -> None:
+        raise AssertionError(f"{len(data)} bytes where no handshake is due")
 
     def _head_received(self, head: Request | Response) -> None:
         raise AssertionError(f"an HTTP head where none is due: {head}")

@@ -384,12 +384,12 @@ class Link:
         done = 0
         thoughts = self._thoughts
         while thoughts:  # grows on the way
-            orders = self._think(thoughts.popleft())
-            done += len(orders)
-            if done > _MOST_ORDERS:
-                self._desk.failed("endless")
-            else:
-                self._obey(orders)
+            if orders := self._think(thoughts.popleft()):
+                done += len(orders)
+                if done > _MOST_ORDERS:
+                    self._desk.failed("endless")
+                else:
+                    self._obey(orders)
         self._pressing = False
 
     def _think(self, thought: Thought) -> Sequence[Order]:

@@ -113,3 +113,14 @@ def _limit_unacknowledged(link: _Socket) -> None:
     """Linux only; a socket that is accepted inherits it from the one that listens."""
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
+
+
+class Unconnected(asyncio.Transport):
+    """The link of who was never connected: there is nothing to drop."""
+
+    def abort(self) -> None:
+        """Nothing is there."""
+
+    def is_closing(self) -> bool:
+        """It is of no use."""
+        return True

@@ -166,7 +166,8 @@ class ChargerDesk:
         if events is None:
             self.counts["unreadable"] += 1
             return []
-        if len(events) == 1 and type(events[0]) is EvseMetered and not self.charging.has_news(at):
+        is_common = not events or (len(events) == 1 and type(events[0]) is EvseMetered)
+        if is_common and not self.charging.has_news(at):
             return [*events]  # what chargers say most often changes nothing else
         return [*events, *self.charging.follow(events, at), *self._wake()]
 

@@ -39,6 +39,12 @@ class MeterValues16(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     meter_value: Entries16 = []
 
 
+class CurrentTime(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """The reply to a Heartbeat, in any version."""
+
+    current_time: str | None = None
+
+
 class UnitOfMeasure(msgspec.Struct, frozen=True, gc=False):
     """A 2.x unit; `multiplier` is a power of ten, None where it cannot be read."""
 
@@ -186,6 +192,10 @@ def _transaction_event(payload: Json) -> TransactionEvent:
     )
 
 
+CURRENT_TIME = Reader(
+    CurrentTime,
+    lambda payload: CurrentTime(stamp if isinstance(stamp := payload.get("currentTime"), str) else None),
+)
 METER_VALUES_16 = Reader(
     MeterValues16,
     lambda payload: MeterValues16(

@@ -115,6 +115,29 @@ def read_sample(
     nothing readable was told. Current is the largest over the lines, or the overall value; without any it is derived
     from power: P / (V_LN n), and P / V_LL for a two-leg EVSE, whose two legs carry one and the same current.
     """
+    plain = _overall(meter_value.values, evse, line_to_line_v)
+    if plain is not None:
+        told = plain.get
+        current_a, power_w = told("Current.Import"), told("Power.Active.Import")
+        if current_a is not None or power_w is None:
+            return EvseSample(
+                meter_value.stamp or received_at,
+                received_at,
+                current_a,
+                (),
+                told("Voltage"),
+                power_w,
+                told(DEFAULT_MEASURAND),
+                told("Current.Offered"),
+                told("SoC"),
+            ), 0
+    return read_any_sample(meter_value, evse, line_to_line_v, received_at, phases_used)
+
+
+def read_any_sample(
+    meter_value: MeterValue, evse: Evse, line_to_line_v: float, received_at: datetime, phases_used: int | None
+) -> tuple[EvseSample | None, int]:
+    """`read_sample` of any values."""
     kept, dropped = _believable(meter_value.values, evse, line_to_line_v)
     if not kept:
         return None, dropped
@@ -162,6 +185,30 @@ def _rules(max_a: float, line_to_line_v: float) -> Mapping[str, _Rule]:
         "SoC": (0.0, 100.0),
     }
     return {measurand: _Rule(_SCALES[kind], *bounds[kind]) for measurand, kind in _READ.items()}
+
+
+def _overall(values: Sequence[SampledValue], evse: Evse, line_to_line_v: float) -> dict[str, float] | None:
+    """What most chargers say: overall values alone, each once and none of them impossible. None for all others."""
+    rules = _rules(evse.max_a, line_to_line_v)
+    kept: dict[str, float] = {}
+    for sampled in values:
+        measurand = sampled.measurand
+        rule = rules.get(measurand)
+        if rule is None:
+            continue
+        scales, low, high = rule
+        value, scale = sampled.value, scales.get(sampled.unit)
+        if (
+            value is None
+            or scale is None
+            or sampled.phase is not None
+            or sampled.location == "Inlet"
+            or measurand in kept
+            or not low <= (value := value * scale) <= high
+        ):
+            return None
+        kept[measurand] = value if value > 0.0 else 0.0
+    return kept or None
 
 
 def _believable(

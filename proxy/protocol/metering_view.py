@@ -110,8 +110,9 @@ class MeteringView:
     def intercepts(self, side: Side, action: str) -> bool:
         """Whether such frames may have to be changed or kept now."""
         if side is Side.CHARGER:
-            keeps = self.csms_interval_s is not None and self.version == "ocpp1.6"
-            return action == "MeterValues" and (keeps or bool(self._ours_until))
+            if action != "MeterValues":
+                return False
+            return bool(self._ours_until) or (self.csms_interval_s is not None and self.version == "ocpp1.6")
         return self.differs and action in _SETTINGS
 
     def on_meter_values(self, call: Call) -> Answered | None:

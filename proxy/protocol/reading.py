@@ -64,3 +64,15 @@ def of_exchange(
         return None if payload is None or reply is None else handle(exchange, payload, reply)
 
     return told
+
+
+def of_reply(read: Callable[[bytes], Form | None], handle: Callable[[Exchange, Form], list[Event]]) -> OfExchange:
+    """`handle` for the exchanges that ended well and whose reply `read` can read; what was asked is not looked at."""
+
+    def told(exchange: Exchange) -> list[Event] | None:
+        if not exchange.ok:
+            return []
+        reply = read(exchange.reply)
+        return None if reply is None else handle(exchange, reply)
+
+    return told

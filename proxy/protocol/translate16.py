@@ -20,9 +20,9 @@ from domain.site import Charger
 from proxy.protocol.charger_clock import ChargerClock
 from proxy.protocol.dialects import as_transaction_id
 from proxy.protocol.exchange import Call, Exchange
-from proxy.protocol.messages import MAX_CONNECTOR, METER_VALUES_16, MeterValues16
+from proxy.protocol.messages import CURRENT_TIME, MAX_CONNECTOR, METER_VALUES_16, CurrentTime, MeterValues16
 from proxy.protocol.metering import MeterValue, newest, read_sample
-from proxy.protocol.reading import OfCall, OfExchange, of_call, of_exchange
+from proxy.protocol.reading import OfCall, OfExchange, of_call, of_exchange, of_reply
 from proxy.protocol.tolerant import Json, as_instant, as_int, as_number, as_object, as_text, read_object
 from proxy.protocol.transactions import Running, Transactions
 
@@ -62,7 +62,7 @@ class Translator16:
         }
         self.at_exchange: dict[str, OfExchange] = {
             "BootNotification": of_exchange(read_object, self._boot),
-            "Heartbeat": of_exchange(read_object, self._heartbeat),
+            "Heartbeat": of_reply(CURRENT_TIME, self._heartbeat),
             "StartTransaction": of_exchange(read_object, self._start),
         }
 
@@ -132,7 +132,7 @@ class Translator16:
         ]
 
     def _boot(self, exchange: Exchange, payload: Json, reply: Json) -> list[Event]:
-        self._heartbeat(exchange, payload, reply)
+        self._set_clock(exchange, reply.get("currentTime"))
         return [
             ChargerBooted(
                 self._charger.id,
@@ -144,11 +144,14 @@ class Translator16:
             )
         ]
 
-    def _heartbeat(self, exchange: Exchange, payload: Json, reply: Json) -> list[Event]:  # noqa: ARG002 (a table's row)
-        current_time = as_instant(reply.get("currentTime"))
+    def _heartbeat(self, exchange: Exchange, reply: CurrentTime) -> list[Event]:
+        self._set_clock(exchange, reply.current_time)
+        return []
+
+    def _set_clock(self, exchange: Exchange, told: object) -> None:
+        current_time = as_instant(told)
         if exchange.ok and current_time is not None:
             self._clock.was_set(current_time, exchange.at)
-        return []
 
     def _start(self, exchange: Exchange, payload: Json, reply: Json) -> list[Event]:
         transaction_id = as_transaction_id(reply.get("transactionId"))

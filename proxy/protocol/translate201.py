@@ -20,10 +20,12 @@ from proxy.protocol.charger_clock import ChargerClock
 from proxy.protocol.dialects import as_transaction_id
 from proxy.protocol.exchange import Call, Exchange
 from proxy.protocol.messages import (
+    CURRENT_TIME,
     MAX_CONNECTOR,
     METER_VALUES_201,
     TRANSACTION_EVENT,
     TRANSACTION_NAMED,
+    CurrentTime,
     Entries201,
     MeterValues201,
     TransactionEvent,
@@ -32,7 +34,7 @@ from proxy.protocol.messages import (
     newest_201,
 )
 from proxy.protocol.metering import energy_wh, read_sample
-from proxy.protocol.reading import OfCall, OfExchange, of_call, of_exchange
+from proxy.protocol.reading import OfCall, OfExchange, of_call, of_exchange, of_reply
 from proxy.protocol.tolerant import Json, as_instant, as_int, as_object, as_text, read_object
 from proxy.protocol.transactions import Running, Transactions
 
@@ -74,7 +76,7 @@ class Translator201:
         }
         self.at_exchange: dict[str, OfExchange] = {
             "BootNotification": of_exchange(read_object, self._boot),
-            "Heartbeat": of_exchange(read_object, self._heartbeat),
+            "Heartbeat": of_reply(CURRENT_TIME, self._heartbeat),
             "TransactionEvent": of_exchange(TRANSACTION_NAMED, self._transaction_answered),
         }
 
@@ -244,7 +246,7 @@ class Translator201:
         return replaced
 
     def _boot(self, exchange: Exchange, payload: Json, reply: Json) -> list[Event]:
-        self._heartbeat(exchange, payload, reply)
+        self._set_clock(exchange, reply.get("currentTime"))
         station = as_object(payload.get("chargingStation"))
         return [
             ChargerBooted(
@@ -257,8 +259,11 @@ class Translator201:
             )
         ]
 
-    def _heartbeat(self, exchange: Exchange, payload: Json, reply: Json) -> list[Event]:  # noqa: ARG002 (a table's row)
-        current_time = as_instant(reply.get("currentTime"))
+    def _heartbeat(self, exchange: Exchange, reply: CurrentTime) -> list[Event]:
+        self._set_clock(exchange, reply.current_time)
+        return []
+
+    def _set_clock(self, exchange: Exchange, told: object) -> None:
+        current_time = as_instant(told)
         if exchange.ok and current_time is not None:
             self._clock.was_set(current_time, exchange.at)
-        return []

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from domain.ids import ChargerId, EvseId, FeederId
 from domain.site import PHASES, Evse
 from proxy.protocol.messages import entries, newest_201, sampled_16, sampled_201
-from proxy.protocol.metering import MeterValue, SampledValue, energy_wh, newest, read_sample
+from proxy.protocol.metering import MeterValue, SampledValue, energy_wh, newest, read_any_sample, read_sample
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 V_LL = 208.0
@@ -194,3 +194,19 @@ def test_a_two_leg_current_is_never_added(amps, phases):
     read, _ = sample([current(amps, phase) for phase in phases], 2)
     assert read is not None
     assert read.current_a == pytest.approx(amps)
+
+
+PLAIN = st.builds(
+    SampledValue,
+    st.none() | st.floats(-5.0, 500.0),
+    st.sampled_from(["Current.Import", "Power.Active.Import", "Voltage", "SoC", "Current.Offered", "Frequency"]),
+    st.sampled_from([None] * 9 + ["L1", "N"]),
+    st.sampled_from([None, None, "A", "W", "V", "%", "kW"]),
+    st.sampled_from([None] * 9 + ["Inlet", "Outlet"]),
+)
+
+
+@given(st.lists(PLAIN, max_size=6), st.integers(1, 3))
+def test_the_short_way_of_overall_values_tells_the_same(values, conductors):
+    where, message = evse(conductors), MeterValue(AT, values)
+    assert read_sample(message, where, V_LL, AT) == read_any_sample(message, where, V_LL, AT, None)
