@@ -22,6 +22,7 @@ from headroom.api.guard import authority_of
 from headroom.bootstrap import Outside, build
 from headroom.charger_gate import TlsOptions, open_gates, watch_files
 from headroom.clock import monotonic_s
+from headroom.collecting import collect_seldom
 from headroom.console import print_json
 from headroom.decider import ProcessDecider, shared
 from headroom.forecast_keeper import KeeperOptions
@@ -87,6 +88,7 @@ async def run_service(
             clock, LoopNetwork(), store, monotonic_s, new_id, gates, spool, keeps_messages=True, planner=planner
         )
         service = await build(sites, deciders, outside)
+        collect_seldom()
         for decider in deciders.values():
             await started(decider)
         watch = partial(watch_files, tuple(gates.values()), server_tls, clock)
