@@ -22,7 +22,7 @@ def with_database(url: str, work: "Callable[[Connection], T]") -> T:
     from inventory.store import AsyncStore  # not before it is needed: refusals and help texts do not wait for it
 
     async def run() -> T:
-        store = await AsyncStore.open(url)
+        store = await AsyncStore.open(url, patience_s=None)
         try:
             return await store.transact(work)
         finally:

@@ -7,8 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from inventory import access_tables as t
+from inventory.locks import lock
 from inventory.queries import Page, page_of
 
 KEY_LIVES = timedelta(hours=24)
@@ -114,6 +116,7 @@ def end_page_session(conn: Connection, secret_hash: str) -> None:
 
 def signing_key(conn: Connection, name: str) -> bytes:
     """A key of this installation, made when it is first asked for."""
+    lock(conn, "signing keys")
     found = conn.execute(select(t.signing_keys.c.secret).where(t.signing_keys.c.name == name)).scalar()
     if found is None:
         found = secrets.token_hex(32)
@@ -129,6 +132,7 @@ def link_generation(conn: Connection, evse: str) -> int:
 
 def revoke_link(conn: Connection, evse: str, now: datetime) -> int:
     """Makes every link of an EVSE so far invalid; returns the new generation."""
+    lock(conn, "driver links")
     generation = link_generation(conn, evse) + 1
     links = t.driver_links
     values = {"generation": generation, "changed_at": now}
@@ -168,10 +172,11 @@ def kept_answer(conn: Connection, caller: str, key: str, now: datetime) -> KeptA
 
 
 def keep_answer(conn: Connection, answer: KeptAnswer) -> None:
-    """Remembers an answer, and forgets those that are too old."""
+    """Remembers an answer, and forgets those that are too old. Of two for the same key the first stands."""
     keys = t.idempotency_keys
     conn.execute(delete(keys).where(keys.c.at <= answer.at - KEY_LIVES))
-    conn.execute(keys.insert().values(**_values(answer)))
+    insert = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
+    conn.execute(insert(keys).on_conflict_do_nothing().values(**_values(answer)))
 
 
 def _values(row: Any) -> dict[str, Any]:

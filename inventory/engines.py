@@ -142,7 +142,9 @@ def _what_to_do(url: URL, state: str, words: str) -> str:
         return f"`createdb {name}` on the server, or name another database"
     if state == "28000" or ("role" in words and "does not exist" in words):
         return f"`createuser {user}` on the server, or name another user"
-    if state == "42501" or "permission denied" in words:
+    if state == "42501" and "for table" in words:
+        return f"go in as the user that made the tables, or make {user} their owner"
+    if state in {"42501", "3F000"} or "permission denied" in words:
         return f"`GRANT ALL ON SCHEMA public TO {user}` in database {name}: Headroom makes its own tables"
     if state == "53300" or "too many clients" in words:
         return "raise max_connections of the server: each process of Headroom takes up to ten"

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, select, update
 
 from inventory import access_tables as t
+from inventory.locks import lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ def add(
     conn: Connection, message: str, target: str, at: datetime, event: str, payload: Mapping[str, Any], most: int
 ) -> int:
     """Puts a message at the end; returns how many of the oldest were given up for it."""
+    lock(conn, f"outbox {target}")
     box = t.outbox
     last = conn.execute(select(func.max(box.c.sequence)).where(box.c.target == target)).scalar() or 0
     conn.execute(

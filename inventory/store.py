@@ -12,7 +12,7 @@ from typing import Literal, Protocol, TypeVar
 import structlog
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError, StatementError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import StaticPool
 
@@ -30,6 +30,7 @@ Kind = Literal["IMMEDIATE", "DEFERRED"]
 """A transaction that writes, or one that only reads (in SQLite's words)."""
 
 MAX_RETRY_S = 30.0
+PATIENCE_S = 30.0
 
 _log = structlog.get_logger(__name__)
 
@@ -37,9 +38,15 @@ _log = structlog.get_logger(__name__)
 class Store(Protocol):
     """Where records go, and where questions about the past are answered."""
 
-    counts: StoreCounts
-    trouble: str | None
-    """Why the newest batch was not taken; None where it was."""
+    @property
+    def counts(self) -> StoreCounts:
+        """What was done since the start."""
+        ...
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the newest batch was not taken; None where it was."""
+        ...
 
     def put(self, *records: Record) -> None:
         """Takes records to be written soon; never waits, never fails."""
@@ -246,18 +253,23 @@ class AsyncStore(_BatchedStore):
         *,
         capacity: int = 50_000,
         interval_s: float = 0.2,
+        patience_s: float | None = PATIENCE_S,
         fence: Fence | None = None,
     ) -> None:
         super().__init__(capacity, interval_s, fence)
         self._engine = engine
+        self._patience_s = patience_s if engine.dialect.name == "postgresql" else None
         self._writing = engine.execution_options(begin="IMMEDIATE")
         self._reading = engine.execution_options(begin="DEFERRED")
         if engine.dialect.name == "postgresql":
             self._reading = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     @classmethod
-    async def open(cls, url: str, *, capacity: int = 50_000, interval_s: float = 0.2) -> "AsyncStore":
-        """Opens (and, for SQLite, makes) a database and brings its schema up to date.
+    async def open(
+        cls, url: str, *, capacity: int = 50_000, interval_s: float = 0.2, patience_s: float | None = PATIENCE_S
+    ) -> "AsyncStore":
+        """Opens (and, for SQLite, makes) a database and brings its schema up to date. A server that does not answer a
+        transaction within `patience_s` counts as gone (None: it may take as long as it likes).
 
         Raises:
             StorageError: it cannot be opened or migrated; says what to do, and no password.
@@ -275,16 +287,21 @@ class AsyncStore(_BatchedStore):
             if isinstance(error, SQLAlchemyError):
                 raise StorageError(trouble_in_words(address, error)) from error
             raise
-        return cls(engine, capacity=capacity, interval_s=interval_s)
+        return cls(engine, capacity=capacity, interval_s=interval_s, patience_s=patience_s)
 
     def fenced(self, fence: Fence) -> "AsyncStore":
         """See `Store`; the connections are shared, and let go by this store alone."""
-        return AsyncStore(self._engine, capacity=self._capacity, interval_s=self._interval_s, fence=fence)
+        limits = {"interval_s": self._interval_s, "patience_s": self._patience_s}
+        return AsyncStore(self._engine, capacity=self._capacity, fence=fence, **limits)
 
     async def _transact(self, work: Callable[[Connection], T], kind: Kind = "IMMEDIATE") -> T:
         engine = self._writing if kind == "IMMEDIATE" else self._reading
-        async with engine.begin() as conn:
-            return await conn.run_sync(work)
+        try:
+            async with asyncio.timeout(self._patience_s), engine.begin() as conn:
+                return await conn.run_sync(work)
+        except TimeoutError as error:
+            late = TimeoutError(f"no answer within {self._patience_s:g} s")
+            raise OperationalError("a transaction", None, late) from error
 
     async def _dispose(self) -> None:
         if self._fence is None:

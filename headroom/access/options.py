@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Literal
 
+from sqlalchemy import Connection
+
 from domain.errors import HeadroomError
 from domain.ports import Clock
 from headroom.access.oidc import OidcSettings, check_settings
 from headroom.access.roles import Role
 from headroom.access.tokens import new_token
 from inventory import access
+from inventory.locks import lock
 from inventory.store import Store
 
 Mode = Literal["token", "open"]
@@ -47,8 +50,13 @@ def _is_loopback(host: str) -> bool:
 
 async def first_token(store: Store, clock: Clock) -> str | None:
     """An administrator's token where there has never been any; None otherwise. It is told once and kept nowhere."""
-    if await store.query(access.tokens):
-        return None
     text, row = new_token(Role.ADMIN, "first start", clock.now())
-    await store.transact(lambda conn: access.add_token(conn, row))
-    return text
+
+    def add_first(conn: Connection) -> bool:
+        lock(conn, "first token")
+        if access.tokens(conn):
+            return False
+        access.add_token(conn, row)
+        return True
+
+    return text if await store.transact(add_first) else None

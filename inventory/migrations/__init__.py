@@ -35,8 +35,11 @@ def migrate(connection: Connection) -> None:
         StorageError: the database was made by a newer program that this one cannot work with.
     """
     if connection.dialect.name == "sqlite":
+        with connection.execution_options(begin="DEFERRED").begin():
+            if _current(connection) == newest():
+                return
         _wait_for_others(connection, 60_000)
-        with connection.begin():
+        with connection.execution_options(begin="IMMEDIATE").begin():
             _upgrade_unless_newer(connection)
         _wait_for_others(connection, BUSY_MS)
         return
