@@ -1,9 +1,10 @@
 """A plain relay on `websockets`' coroutine API, as in its documentation, on uvloop, without compression.
 
-`python -m benchmarks._relay_rival CSMS_PORT`, prints its port.
+`python -m benchmarks._relay_rival CSMS_PORT CERTIFICATE`, prints its port. Without a certificate ('') it speaks no TLS.
 """
 
 import asyncio
+import ssl
 import sys
 
 import uvloop
@@ -23,8 +24,12 @@ async def pump(source: ClientConnection | ServerConnection, sink: ClientConnecti
     await sink.close()
 
 
-async def main(csms_port: int) -> None:
+async def main(csms_port: int, certificate: str) -> None:
     """Relay until killed."""
+    context = None
+    if certificate:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate)
     subprotocols = [Subprotocol("ocpp1.6")]
 
     async def relay(charger: ServerConnection) -> None:
@@ -35,11 +40,12 @@ async def main(csms_port: int) -> None:
             both.create_task(pump(charger, csms))
             both.create_task(pump(csms, charger))
 
-    async with serve(relay, "127.0.0.1", 0, subprotocols=subprotocols, compression=None, backlog=4096) as server:
+    options = {"subprotocols": subprotocols, "compression": None, "backlog": 4096, "ssl": context}
+    async with serve(relay, "127.0.0.1", 0, **options) as server:
         print(next(iter(server.sockets)).getsockname()[1], flush=True)
         await server.serve_forever()
 
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main(int(sys.argv[1])))
+        runner.run(main(int(sys.argv[1]), sys.argv[2]))

@@ -1,136 +1,181 @@
-"""What relaying a message costs: our proxy against a plain relay on `websockets` and uvloop.
+"""What relaying costs: our proxy, HAProxy in HTTP mode, and plain relays on `websockets` with uvloop and Node's `ws`.
 
-Each relay is a process of its own between 200 chargers and a CSMS, which are this process. Rounds are interleaved; the
-figure is the relay's processor time per relayed message, replies included. Every CALL is a MeterValues, which is what
-our desk takes longest to read; "relay alone" is the same proxy with a desk that listens to nothing.
+Each relay is a process of its own on one core; chargers and CSMS are this process, on the other. Rounds are interleaved
+and figures are medians over them. CPU is the relay's processor time, its kernel's part included, per relayed message.
+"Added" latency is that of a message from its sender's socket to its receiver's, less that without a relay. "With the
+tap" are the desks of the service and the inventory's live state; "relay alone" is the same proxy, listening to nothing.
+What chargers say is in `_relay_frames`.
 """
 
-import asyncio
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from statistics import median, quantiles
+from typing import Final
 
-import uvloop
-
-from benchmarks._relay_load import Charger, Csms
+from benchmarks._relay_fleet import Fleet, Wire
+from benchmarks._relay_frames import DAY, METERS, Mix
+from benchmarks._relay_processes import RelayProcess, free_all_descriptors, relay, take_own_core
+from benchmarks._relay_stall import stalled
 from benchmarks.report import Line, Measured
 
-CHARGERS = 200
-ROUNDS = 6
-WARM_UP_S = 2.0
-ROUND_S = 2.0
+FEW, MANY = 200, 2000
+ROUNDS = 7
+WARM_UP_S = 0.5
+ROUND_S = 0.8
 PACED_FRAMES_PER_S = 1000.0
+KB: Final = 1024.0
+_RIVALS: Final = ("haproxy", "websockets", "node")
+_CPU_BARS: Final[Mapping[int, Mapping[str, float]]] = {
+    FEW: {"haproxy": 1.8, "websockets": 0.75, "node": 1.25},
+    MANY: {"haproxy": 2.2, "websockets": 0.75, "node": 1.25},
+}
+_Figures = dict[str, list[float]]
 
 
 def run() -> list[Line]:
-    """Saturated, and at a steady 1,000 frames a second."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_measure())
+    """At 200 and at 2,000 chargers; a CSMS that stops reading."""
+    free_all_descriptors()
+    take_own_core()
+    return [*_at_few(), *_at_many(), *stalled()]
 
 
+@dataclass
 class _Field:
-    """200 chargers behind one relay."""
+    """One relay between its chargers and their CSMS."""
 
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        assert process.stdout is not None
-        self._pid = process.pid
-        self._port = int(process.stdout.readline())
-        self._chargers: list[Charger] = []
-        self._idle: list[Charger] = []
-        self._replies = 0
-        self._saturating = False
+    name: str
+    fleet: Fleet
+    process: RelayProcess
+    pair_kb: float = 0.0
 
-    async def connect(self) -> None:
-        """Let every charger connect and its fall-back limit settle."""
-        loop = asyncio.get_running_loop()
-        for number in range(CHARGERS):
-            charger = Charger(f"CP{number:04d}", self._replied)
-            await loop.create_connection(partial(_just, charger), "127.0.0.1", self._port)
-            self._chargers.append(charger)
-        async with asyncio.timeout(20):
-            await asyncio.gather(*(charger.connected for charger in self._chargers))
-        self._idle = list(self._chargers)
-        await asyncio.sleep(0.5)
+    def connect(self, count: int) -> None:
+        """Let every charger connect and say a little."""
+        before = self.process.memory_bytes()
+        self.fleet.connect(self.process.port, count)
+        self.fleet.wire.until(lambda: self.fleet.entered >= count, 60, f"{self.name} lets all chargers in")
+        self.fleet.wire.rest(0.5)
+        self.fleet.saturate(WARM_UP_S)
+        self.fleet.quiet()
+        self.pair_kb = (self.process.memory_bytes() - before) / count / KB
 
-    def _replied(self, charger: Charger) -> None:
-        self._replies += 1
-        if self._saturating:
-            charger.send()
-        else:
-            self._idle.append(charger)
+    def saturated_us(self, mix: Mix) -> float:
+        """Every charger asks as soon as it is answered; microseconds of the relay per message."""
+        self.fleet.speak(mix)
+        cpu_s, relayed = self.process.cpu_s(), self.fleet.relayed
+        self.fleet.saturate(ROUND_S)
+        per_message = (self.process.cpu_s() - cpu_s) / (self.fleet.relayed - relayed)
+        self.fleet.quiet()
+        return per_message * 1e6
 
-    async def saturated(self, seconds: float) -> float:
-        """Every charger sends as soon as it is answered; microseconds of the relay per message."""
-        self._saturating = True
-        cpu_s, replies = self._cpu_s(), self._replies
-        idle, self._idle = self._idle, []
-        for charger in idle:
-            charger.send()
-        await asyncio.sleep(seconds)
-        figure = (self._cpu_s() - cpu_s) / (2 * (self._replies - replies)) * 1e6
-        self._saturating = False
-        await self._quiet()
-        return figure
-
-    async def paced(self, seconds: float) -> float:
-        """Chargers take turns at a steady rate; microseconds of the relay per message."""
-        loop = asyncio.get_running_loop()
-        cpu_s, replies, began_s = self._cpu_s(), self._replies, loop.time()
-        total = int(seconds * PACED_FRAMES_PER_S / 2)
-        for number in range(total):
-            due_s = began_s + 2 * number / PACED_FRAMES_PER_S
-            if due_s > loop.time():
-                await asyncio.sleep(due_s - loop.time())
-            self._idle.pop(0).send()
-        await self._quiet()
-        return (self._cpu_s() - cpu_s) / (2 * (self._replies - replies)) * 1e6
-
-    async def _quiet(self) -> None:
-        async with asyncio.timeout(10):
-            while len(self._idle) < CHARGERS:  # noqa: ASYNC110 (polled after the figure is taken)
-                await asyncio.sleep(0.01)
-
-    def _cpu_s(self) -> float:
-        # Linux's name for the processor clock of another process (clock_getcpuclockid).
-        return time.clock_gettime_ns((~self._pid << 3) | 2) / 1e9
+    def paced(self) -> tuple[float, float, float]:
+        """Chargers take turns; microseconds of the relay per message, and latency at the median and at 99 of 100."""
+        self.fleet.speak(DAY)
+        cpu_s, relayed = self.process.cpu_s(), self.fleet.relayed
+        p50_us, p99_us = latencies_us(self.fleet)
+        per_message = (self.process.cpu_s() - cpu_s) / (self.fleet.relayed - relayed)
+        return per_message * 1e6, p50_us, p99_us
 
 
-def _just(charger: Charger) -> Charger:
-    return charger
+def latencies_us(fleet: Fleet) -> tuple[float, float]:
+    """At a steady pace: median and 99 of 100, from a sender's socket to its receiver's."""
+    fleet.latencies = []
+    fleet.pace(ROUND_S, PACED_FRAMES_PER_S)
+    fleet.quiet()
+    taken, fleet.latencies = fleet.latencies, None
+    return median(taken) * 1e6, quantiles(taken, n=100)[98] * 1e6
 
 
-async def _measure() -> list[Line]:
-    csms = await asyncio.get_running_loop().create_server(Csms, "127.0.0.1", 0, backlog=4096)
-    port = str(csms.sockets[0].getsockname()[1])
-    with ExitStack() as processes:
-        commands = (("_relay_rival", port), ("_relay_subject", port, "desk"), ("_relay_subject", port, "deaf"))
-        fields = [_Field(processes.enter_context(_process(*command))) for command in commands]
+def _fields(stack: ExitStack, wire: Wire, names: Sequence[str], count: int) -> list[_Field]:
+    found = []
+    for name in names:
+        fleet = Fleet(wire)
+        stack.callback(fleet.close)
+        found.append(_Field(name, fleet, stack.enter_context(relay(name, fleet.csms_port, count))))
+    for field in found:
+        field.connect(count)
+    return found
+
+
+def _at_few() -> Iterator[Line]:
+    wire, names = Wire(), (*_RIVALS, "alone", "tap")
+    with ExitStack() as stack:
+        fields = _fields(stack, wire, names, FEW)
+        mixed, meters = ({name: [] for name in names} for _ in range(2))
+        for _ in range(ROUNDS):
+            for field in fields:
+                mixed[field.name].append(field.saturated_us(DAY))
+            for field in fields:
+                meters[field.name].append(field.saturated_us(METERS))
+        yield from _cpu(f"{FEW} chargers, mixed", mixed, _CPU_BARS[FEW])
+        yield from _cpu(f"{FEW} chargers, all MeterValues", meters, {})
+        yield from _at_a_pace(stack, wire, fields)
+
+
+def _at_a_pace(stack: ExitStack, wire: Wire, fields: Sequence[_Field]) -> Iterator[Line]:
+    direct = Fleet(wire)
+    stack.callback(direct.close)
+    direct.connect(direct.csms_port, FEW)
+    wire.until(lambda: direct.entered >= FEW, 20, "chargers connect without a relay")
+    cpu, p50, p99 = ({field.name: [] for field in fields} for _ in range(3))
+    for _ in range(ROUNDS):
+        floor_us = latencies_us(direct)
         for field in fields:
-            await field.connect()
-            await field.saturated(WARM_UP_S)
-        saturated = [[await field.saturated(ROUND_S) for field in fields] for _ in range(ROUNDS)]
-        paced = [[await field.paced(ROUND_S) for field in fields] for _ in range(ROUNDS)]
-    csms.close()
-    return [
-        *_lines("saturated", saturated),
-        *_lines(f"{PACED_FRAMES_PER_S:.0f} frames/s", paced),
-    ]
+            cpu_us, p50_us, p99_us = field.paced()
+            cpu[field.name].append(cpu_us)
+            p50[field.name].append(p50_us - floor_us[0])
+            p99[field.name].append(p99_us - floor_us[1])
+    where = f"{PACED_FRAMES_PER_S:.0f} frames/s, mixed"
+    yield from _cpu(f"{FEW} chargers, {where}", cpu, {})
+    for what, figures, bar in (("median", p50, 1.25), ("99 of 100", p99, 1.5)):
+        for name in ("websockets", "node", "alone", "tap"):
+            case = f"added latency, {where}, {what}, {_NAMES[name]} over HAProxy"
+            yield Line(
+                case, _measured(figures[name]), _measured(figures["haproxy"]), "us", bar if name == "tap" else None
+            )
 
 
-def _lines(load: str, rounds: list[list[float]]) -> Iterator[Line]:
-    plain, with_desk, alone = (Measured(tuple(figures)) for figures in zip(*rounds, strict=True))
-    for what, ours in (("with desk", with_desk), ("relay alone", alone)):
-        yield Line(f"CPU per message, {CHARGERS} chargers, {load}, {what}", ours, plain, "us", bar=1.0)
+def _at_many() -> Iterator[Line]:
+    wire, names = Wire(), (*_RIVALS, "tap")
+    with ExitStack() as stack:
+        fields = _fields(stack, wire, names, MANY)
+        mixed: _Figures = {name: [] for name in names}
+        for _ in range(ROUNDS):
+            for field in fields:
+                mixed[field.name].append(field.saturated_us(DAY))
+        yield from _cpu(f"{MANY} chargers, mixed", mixed, _CPU_BARS[MANY])
+        kb = {field.name: field.pair_kb for field in fields}
+    with ExitStack() as stack:
+        (alone,) = _fields(stack, wire, ("alone",), MANY)
+        kb["alone"] = alone.pair_kb
+    bars = {"alone": 30.0, "tap": 50.0}
+    for name in (*_RIVALS, "alone", "tap"):
+        yield Line(
+            f"memory per charger pair, {MANY} chargers, {_NAMES[name]}",
+            Measured((kb[name],)),
+            None,
+            "KB",
+            bars.get(name),
+        )
 
 
-@contextmanager
-def _process(module: str, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
-    command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+_NAMES: Final = {
+    "haproxy": "HAProxy",
+    "websockets": "websockets",
+    "node": "Node ws",
+    "alone": "relay alone",
+    "tap": "with the tap",
+}
+
+
+def _cpu(case: str, figures: _Figures, bars: Mapping[str, float]) -> Iterator[Line]:
+    for ours in ("alone", "tap"):
+        for rival in _RIVALS:
+            if ours in figures:
+                bar = bars.get(rival) if ours == "tap" else None
+                named = f"CPU per message, {case}, {_NAMES[ours]} over {_NAMES[rival]}"
+                yield Line(named, _measured(figures[ours]), _measured(figures[rival]), "us", bar)
+
+
+def _measured(values: Sequence[float]) -> Measured:
+    return Measured(tuple(values))
