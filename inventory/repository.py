@@ -6,13 +6,15 @@ back: the caller's transaction decides. Writing the same record twice leaves one
 
 import hashlib
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Dialect
 
 from domain.ids import EvseId, MeterId, SiteId
 from domain.metering import MeterReading
@@ -24,6 +26,7 @@ from inventory.locks import lock
 from inventory.records import OverrideRecord, Record, RestoredState
 from inventory.rows import ROWS, row_of
 
+_TABLES = tuple(dict.fromkeys(table for table, _ in ROWS.values()))
 APPEND_ONLY = (tables.decisions, tables.setpoint_events, tables.meter_readings, tables.evse_samples)
 """History: what stands there is never changed by a later record."""
 
@@ -41,21 +44,54 @@ def write(conn: Connection, batch: Iterable[Record]) -> None:
     Raises:
         sqlalchemy.exc.IntegrityError: a record that names an EVSE or a site that was never saved.
     """
-    by_table: dict[Table, dict[tuple[Any, ...], dict[str, Any]]] = {table: {} for table, _ in ROWS.values()}
+    by_table: dict[Table, dict[tuple[Any, ...], dict[str, Any]]] = {}
     for record in batch:
         table, values = row_of(record)
-        key = tuple(values[column.name] for column in table.primary_key)
+        key = tuple([values[name] for name in _key_of(table)])
         if table in APPEND_ONLY:
-            by_table[table].setdefault(key, values)
+            by_table.setdefault(table, {}).setdefault(key, values)
         else:
-            by_table[table][key] = values
-    for table, found in by_table.items():
+            by_table.setdefault(table, {})[key] = values
+    for table in _TABLES:
+        found = by_table.get(table)
         if not found:
             continue
         if table in {tables.sites, tables.chargers}:
             conn.execute(_update(table, tuple(next(iter(found.values())))), _renamed(_in_order(found)))
+        elif conn.dialect.name == "sqlite":
+            _spelt(table, conn.dialect, tuple(next(iter(found.values())))).write(conn, _in_order(found))
         else:
             conn.execute(_upsert(table, conn.dialect.name), _in_order(found))
+
+
+@cache
+def _key_of(table: Table) -> tuple[str, ...]:
+    return tuple(column.name for column in table.primary_key)
+
+
+@dataclass(frozen=True, slots=True)
+class _Spelt:
+    """An upsert in SQLite's own words: SQLAlchemy spells the same statement anew for every batch."""
+
+    sql: str
+    columns: tuple[tuple[str, Callable[[Any], Any] | None], ...]
+    """In the statement's order, each with what makes a value of it ready for the driver."""
+
+    def write(self, conn: Connection, found: Sequence[Mapping[str, Any]]) -> None:
+        """Write these rows, each with all the columns."""
+        conn.exec_driver_sql(
+            self.sql,
+            [tuple([row[name] if made is None else made(row[name]) for name, made in self.columns]) for row in found],
+        )
+
+
+@lru_cache(maxsize=64)
+def _spelt(table: Table, dialect: Dialect, columns: tuple[str, ...]) -> _Spelt:
+    compiled = _upsert(table, dialect.name).compile(dialect=dialect, column_keys=list(columns))
+    names = tuple(compiled.positiontup)
+    return _Spelt(
+        str(compiled), tuple((name, table.c[name].type.dialect_impl(dialect).bind_processor(dialect)) for name in names)
+    )
 
 
 def _in_order(found: Mapping[tuple[Any, ...], dict[str, Any]]) -> list[dict[str, Any]]:
