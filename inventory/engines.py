@@ -18,10 +18,10 @@ _SESSION = {
     "timezone": "UTC",
     "statement_timeout": "15s",
     "lock_timeout": "5s",
-    "idle_in_transaction_session_timeout": "2s",
+    "idle_in_transaction_session_timeout": "10s",
 }
 """A statement that hangs gives its connection back, and a process that stands still in the middle of a transaction
-loses it: its locks must not keep another controller from taking over."""
+loses it, and with it the locks that others wait for."""
 
 _CONNECTING: dict[str, Any] = {
     "connect_timeout": 5,

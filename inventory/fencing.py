@@ -8,7 +8,7 @@ compared with the newest one that is recorded.
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, Connection, String, Table, select, update
+from sqlalchemy import BigInteger, Column, Connection, String, Table, func, select, update
 
 from domain.errors import LeaseLostError
 from domain.ids import SiteId
@@ -23,6 +23,9 @@ site_leases = Table(
     Column("holder", String(255), nullable=False),
     Column("taken_at", UtcDateTime, nullable=False),
 )
+
+_STANDING_STILL = func.set_config("idle_in_transaction_session_timeout", "2s", True)
+"""A process that is paused in the middle of a transaction keeps its successor waiting no longer than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ def take_over(conn: Connection, fence: Fence, holder: str, at: datetime) -> None
         LeaseLostError: a newer lease is recorded, or the same number for another holder.
     """
     lock(conn, f"lease {fence.site}")
+    if conn.dialect.name == "postgresql":
+        conn.execute(select(_STANDING_STILL))
     t = site_leases
     found = conn.execute(select(t.c.token, t.c.holder).where(t.c.site_id == fence.site).with_for_update()).first()
     values = {"token": fence.token, "holder": holder, "taken_at": at}
@@ -61,9 +66,10 @@ def hold(conn: Connection, fence: Fence) -> None:
         LeaseLostError: a newer lease is recorded, or this one never was.
     """
     t = site_leases
-    found = conn.execute(
-        select(t.c.token, t.c.holder).where(t.c.site_id == fence.site).with_for_update(read=True)
-    ).first()
+    query = select(t.c.token, t.c.holder).where(t.c.site_id == fence.site).with_for_update(read=True)
+    if conn.dialect.name == "postgresql":
+        query = query.add_columns(_STANDING_STILL)
+    found = conn.execute(query).first()
     if found is None:
         raise LeaseLostError(f"{_named(fence)} was never recorded: take it over first")
     if found.token != fence.token:
