@@ -51,10 +51,17 @@ def serve(
     notify: Annotated[
         Path | None, typer.Option(help="file (YAML) of webhooks and MQTT brokers that are told of alarms and state")
     ] = None,
-    redis: Annotated[str | None, typer.Option(help="not built yet: this version is one process")] = None,
+    redis: Annotated[
+        str | None,
+        typer.Option(help="URL of the Redis by which several processes serve the same sites; needs PostgreSQL"),
+    ] = None,
     role: Annotated[
-        Literal["all", "proxy", "controller", "api"], typer.Option(help="this version runs all parts in one process")
+        Literal["all", "proxy", "controller", "api"],
+        typer.Option(help="this process's part; all but 'all' need --redis"),
     ] = "all",
+    drain_seconds: Annotated[
+        float, typer.Option(help="with --redis: over how long a process that ends lets its chargers go", min=0, max=600)
+    ] = 5.0,
     database: Database = DEFAULT_DATABASE,
     forecast: Annotated[
         Path | None, typer.Option(help="folder of trained models; beside an SQLite database without it")
@@ -74,10 +81,14 @@ def serve(
     from headroom.access.options import access_options
     from headroom.site_input import proofs, read_sites
 
-    if redis is not None or role != "all":
+    if redis is None and role != "all":
+        raise HeadroomError(f"--role {role}: parts of a service meet by Redis; give --redis, or leave --role out")
+    if redis is not None and not database.startswith("postgresql"):
         raise HeadroomError(
-            "--redis and --role: this version runs proxy, controller and API in one process; leave both out"
+            "--redis: several processes need a database that takes several; give --database postgresql://..."
         )
+    if redis is not None and notify is not None:
+        raise HeadroomError("--notify: with --redis nobody is told yet; leave one of the two out")
     guarded = access_options(access, api_host, oidc_issuer, oidc_audience, oidc_roles)
     settings = Settings.from_environment()
     clock = settings.clock()
@@ -102,7 +113,13 @@ def serve(
     kept = KeeperOptions(None if folder is None else Shelf(folder), renew_days)
     told = NotifySettings() if notify is None else read_settings(notify, [one.id for one in sites])
     listening = Listening(ocpp_host, ocpp_port, api_host, api_port, tls, ocpp_plain_port, guarded, kept, told)
-    uvloop.run(run_service(sites, settings, database, listening, as_json=json))
+    if redis is None:
+        uvloop.run(run_service(sites, settings, database, listening, as_json=json))
+        return
+    from headroom.fleet.serving import Membership, run_fleet
+
+    member = Membership(redis, role, settings.redis_prefix, settings.advertise, drain_seconds)
+    uvloop.run(run_fleet(sites, settings, database, member, listening, as_json=json))
 
 
 def _tls(certificates: Sequence[Path], keys: Sequence[Path], client_ca: Path | None, plain: int | None) -> "TlsOptions":

@@ -89,14 +89,20 @@ class Service:
     def missing(self) -> list[str]:
         """What keeps the service from doing its work: nobody let in, no decisions, a database that takes nothing."""
         found = [] if "ocpp_port" in self.ports else ["not listening for chargers"]
+        found += self.late()
+        if self.store.trouble is not None:
+            found.append(f"the database does not take records: {self.store.trouble}")
+        return found
+
+    def late(self) -> list[str]:
+        """The sites that are not decided on as they should be."""
+        found: list[str] = []
         now = self.clock.now()
         for site, one in self.controllers.items():
             if one.latest is None:
                 found.append(f"no decision yet for {site}")
             elif (now - one.latest.at).total_seconds() > max(_LATE_S, _LATE_INTERVALS * one.site.control.interval_s):
                 found.append(f"no decision for {site} since {one.latest.at.isoformat(timespec='seconds')}")
-        if self.store.trouble is not None:
-            found.append(f"the database does not take records: {self.store.trouble}")
         return found
 
     def statistics(self, site: SiteId) -> dict[str, object]:

@@ -19,6 +19,8 @@ class Settings:
     """`HEADROOM_CLOCK` runs the service on a fast clock (`demo` sets it); `HEADROOM_LOG` is the least log level;
     `HEADROOM_SPOOL` the file in which a site that holds keeps the messages of an outage; `HEADROOM_KEEP_DAYS` how long
     measured values and decisions stay in the database, `HEADROOM_KEEP_SESSIONS_DAYS` how long sessions and alarms do.
+    `HEADROOM_REDIS_PREFIX`: the fleets that share a Redis have one each; `HEADROOM_ADVERTISE`: the URL under which the
+    other processes of a fleet reach this one's API.
     """
 
     clock_text: str | None = None
@@ -26,6 +28,8 @@ class Settings:
     spool: str | None = None
     keep_days: float = _KEEP_DAYS
     keep_sessions_days: float = _KEEP_SESSIONS_DAYS
+    redis_prefix: str = "headroom"
+    advertise: str | None = None
 
     @classmethod
     def from_environment(cls) -> "Settings":
@@ -37,6 +41,8 @@ class Settings:
             read("HEADROOM_SPOOL"),
             _days("HEADROOM_KEEP_DAYS", _KEEP_DAYS),
             _days("HEADROOM_KEEP_SESSIONS_DAYS", _KEEP_SESSIONS_DAYS),
+            read("HEADROOM_REDIS_PREFIX", "headroom"),
+            read("HEADROOM_ADVERTISE"),
         )
 
     def clock(self) -> Clock:

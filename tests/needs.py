@@ -3,8 +3,12 @@
 import importlib.util
 import os
 import shutil
+from pathlib import Path
 
 import pytest
+
+_ROOT = Path(__file__).parents[1]
+_NODE = "`make setup` does it where Node 20.19 or newer is present"
 
 
 def needs_torch() -> None:
@@ -31,6 +35,33 @@ def postgresql() -> str:
         trouble = f"no PostgreSQL answers: {error}. Start one, or name it by HEADROOM_TEST_DATABASE_URL"
     _demand(trouble is None, trouble or "")
     return url
+
+
+def redis() -> str:
+    """The URL of a Redis."""
+    import redis as client
+
+    url = os.environ.get("HEADROOM_TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
+    try:
+        with client.Redis.from_url(url, socket_connect_timeout=5) as one:
+            one.ping()
+        trouble = None
+    except client.RedisError as error:
+        trouble = f"no Redis answers: {error}. Start one, or name it by HEADROOM_TEST_REDIS_URL"
+    _demand(trouble is None, trouble or "")
+    return url
+
+
+def built_page() -> None:
+    """The page lies beside the API, as `make setup` builds it."""
+    _demand((_ROOT / "headroom" / "page" / "index.html").is_file(), f"the page is not built: {_NODE}")
+
+
+def page_packages() -> Path:
+    """The folder of the page's own packages: axe, and what checks and builds the page."""
+    found = _ROOT / "dashboard" / "node_modules"
+    _demand((found / ".package-lock.json").is_file(), f"the page's packages are not installed: {_NODE}")
+    return found
 
 
 def _demand(found: bool, sentence: str) -> None:

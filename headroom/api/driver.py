@@ -28,14 +28,14 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(tags=["driver"])
 
     async def valid(link: str) -> EvseId:
-        evse, generation = read_link(await _key(service), link) or ("", -1)
+        evse, generation = read_link(await signing_key(service), link) or ("", -1)
         if generation < 0 or generation != await service.store.query(lambda conn: access.link_generation(conn, evse)):
             raise UnknownIdError("link", "as it stands; it may have been revoked")
         service.controller_of_evse(EvseId(evse))
         return EvseId(evse)
 
     async def document(evse: EvseId, generation: int) -> LinkDocument:
-        link = sign_link(await _key(service), evse, generation)
+        link = sign_link(await signing_key(service), evse, generation)
         return LinkDocument(evse=evse, link=link, path=f"/driver/{link}")
 
     @routes.get("/evses/{evse}/driver-link")
@@ -87,7 +87,8 @@ def router(service: Service) -> APIRouter:
     return routes
 
 
-async def _key(service: Service) -> bytes:
+async def signing_key(service: Service) -> bytes:
+    """What drivers' links are signed with in this installation."""
     if _KEY not in service.keys:
         service.keys[_KEY] = await service.store.transact(lambda conn: access.signing_key(conn, _KEY))
     return service.keys[_KEY]

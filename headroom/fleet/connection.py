@@ -1,0 +1,96 @@
+"""How Redis is reached: bounded waits, no retries of the client's own, and what counts as trouble."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import redis.asyncio as redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from domain.errors import HeadroomError
+from headroom.fleet.keys import Keys
+
+TROUBLE = (RedisError, OSError, TimeoutError)
+"""What a call to Redis may raise when Redis is slow, gone or starting."""
+
+QUICK_S = 0.8
+"""How long an answer is waited for where a lease depends on it."""
+ANSWER_S = 2.0
+"""The same for everything else."""
+BLOCK_MS = 1000
+"""How long a reader waits in Redis for something new."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Where the other processes are met. `quick` is for leases, `client` for the rest, `blocking` for readers."""
+
+    keys: Keys
+    quick: "redis.Redis"
+    client: "redis.Redis"
+    blocking: "redis.Redis"
+    boot: str
+
+    @classmethod
+    def at(cls, url: str, prefix: str, boot: str) -> "Fleet":
+        """Nothing is connected yet.
+
+        Raises:
+            HeadroomError: the URL is none of Redis.
+        """
+        if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
+            raise HeadroomError(f"--redis '{url}': expected redis://HOST:PORT/NUMBER, or rediss:// with TLS")
+        return cls(
+            Keys(prefix),
+            quick=_client(url, QUICK_S),
+            client=_client(url, ANSWER_S),
+            blocking=_client(url, ANSWER_S + BLOCK_MS / 1000),
+            boot=boot,
+        )
+
+    async def answers(self) -> bool:
+        """Whether Redis answers now."""
+        try:
+            await self.quick.ping()
+        except TROUBLE:
+            unless_cancelled()
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Let every connection go."""
+        for client in (self.quick, self.client, self.blocking):
+            await client.aclose()
+
+
+def _client(url: str, timeout_s: float) -> "redis.Redis":
+    try:
+        return redis.Redis.from_url(
+            url,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            socket_keepalive=True,
+            retry=Retry(NoBackoff(), 0),
+            health_check_interval=0,
+            protocol=2,
+        )
+    except ValueError as error:
+        raise HeadroomError(f"--redis '{url}': {error}") from None
+
+
+def unless_cancelled() -> None:
+    """Go on as cancelled where this task was: a call to Redis that is cancelled may tell of trouble instead.
+
+    To be called wherever trouble is survived.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
+def text(value: Any) -> str:
+    """What Redis gives, as text."""
+    return value.decode() if isinstance(value, bytes) else str(value)
