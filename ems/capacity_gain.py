@@ -1,5 +1,6 @@
 """How much more a site's EVSEs get because currents add as phasors (ems.md section 1) and because they take turns."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +16,7 @@ _FITS_A = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class CapacityGain:
-    """The largest power of all EVSEs together beside the design load, kW, in each form.
+    """The largest power of all EVSEs together beside the building's load, kW, in each form.
 
     `at_once` of `evses` have room for their minimum current at the same time, in the site's own form and in the order
     of the site file: without turns the others would get nothing.
@@ -41,19 +42,24 @@ class CapacityGain:
         return f"largest power of all EVSEs beside the design load: {forms} ({100.0 * self.gain_frac:+.1f} %)"
 
 
-def capacity_gain(site: Site) -> CapacityGain:
-    """Both forms for one site, with `base_load_max_a` on every feeder that names one (what flows further up with it).
+def capacity_gain(site: Site, base_a: Mapping[FeederId, PhaseAmps] | None = None) -> CapacityGain:
+    """Both forms for one site, beside `base_a` per feeder (what flows further up with it), A.
 
-    Every EVSE may have anything up to its rating: minimum currents do not count here.
+    Without it the design load counts: `base_load_max_a` on every feeder that names one. In the powers every EVSE may
+    have anything up to its rating: minimum currents do not count there.
     """
+    loads = _design_loads(site) if base_a is None else base_a
     return CapacityGain(
-        _largest_kw(site, "arithmetic"), _largest_kw(site, "phasor"), _at_once(site), evses=len(site.evses)
+        arithmetic_kw=_largest_kw(site, "arithmetic", loads),
+        phasor_kw=_largest_kw(site, "phasor", loads),
+        at_once=_at_once(site, loads),
+        evses=len(site.evses),
     )
 
 
-def _at_once(site: Site) -> int:
+def _at_once(site: Site, loads: Mapping[FeederId, PhaseAmps]) -> int:
     panel = compile_panel(site)
-    left_a = np.maximum(capacity(panel, site, _design_loads(site)), 0.0)
+    left_a = np.maximum(capacity(panel, site, loads), 0.0)
     count = 0
     for column, evse in enumerate(site.evses):
         load_a = panel.matrix[:, column] * evse.min_a
@@ -67,11 +73,11 @@ def _design_loads(site: Site) -> dict[FeederId, PhaseAmps]:
     return {one.id: one.base_load_max_a for one in site.feeders if one.base_load_max_a is not None}
 
 
-def _largest_kw(site: Site, model: str) -> float:
+def _largest_kw(site: Site, model: str, loads: Mapping[FeederId, PhaseAmps]) -> float:
     electrical = replace(site.electrical, model="phasor" if model == "phasor" else "arithmetic")
     formed = replace(site, electrical=electrical)
     panel = compile_panel(formed)
-    room_a = np.maximum(capacity(panel, formed, _design_loads(site)), 0.0)
+    room_a = np.maximum(capacity(panel, formed, loads), 0.0)
     kinds = panel.kinds
     most_a = np.bincount(kinds.of_evse, [evse.max_a for evse in site.evses], len(kinds.conductors)).astype(np.float64)
     watts: Vector = np.zeros(len(kinds.conductors))

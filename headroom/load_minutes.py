@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from domain.ids import EvseId, FeederId, SiteId
 from domain.setpoint import Decision, ReasonKind, Setpoint
 from domain.site import Evse, Phase, PhaseAmps, Site
-from domain.snapshot import EvseView, SiteSnapshot
+from domain.snapshot import EvseView, FeederView, LoadSource, SiteSnapshot
 from ems.capacity_gain import volt_amperes
 from ems.wiring import compile_wiring
 from inventory.load_book import FeederMinute, Shortfall
@@ -189,14 +189,21 @@ class LoadMinutes:
             lacking_w = _curtailed_w(self._site, evse, snapshot.evses[point.evse], point)
             curtailed_w[evse.feeder] += lacking_w
             waiting[evse.feeder] += lacking_w > 0.0 and point.limit_a == 0.0
+        shares = {
+            feeder.id: {
+                phase: _shares_a(snapshot.feeders[feeder.id], phase, self._ev_a(feeder.id, phase, drawn_a))
+                for phase in feeder.phases
+            }
+            for feeder in self._site.feeders
+        }
         return {
             feeder.id: _Load(
-                base_a={phase: view.base_likely_a.get(phase, 0.0) for phase in feeder.phases},
+                base_a={phase: base_a for phase, (base_a, _) in shares[feeder.id].items()},
                 upper_a={
                     phase: max(view.base_high_a.get(phase, 0.0), view.forecast_a.get(phase, 0.0))
                     for phase in feeder.phases
                 },
-                ev_a={phase: self._ev_a(feeder.id, phase, drawn_a) for phase in feeder.phases},
+                ev_a={phase: ev_a for phase, (_, ev_a) in shares[feeder.id].items()},
                 limit_a=min([feeder.usable_a, *_limits_a(snapshot, feeder.id)]),
                 curtailed_w=curtailed_w[feeder.id],
                 waiting=waiting[feeder.id],
@@ -208,6 +215,15 @@ class LoadMinutes:
         """What the EVSEs put on a line, A; where a transformer's group is not known, the larger of both."""
         lines = self._wiring.at.get((feeder, phase), ())
         return max((line.current_a(drawn_a, phasor=self._phasor) for line in lines), default=0.0)
+
+
+def _shares_a(view: FeederView, phase: Phase, ev_a: float) -> tuple[float, float]:
+    """Base and EV load of a line. A meter that is heard says what both are together: samples of EVSEs are older."""
+    base_a = view.base_likely_a.get(phase, 0.0)
+    total_a = (view.metered_a or {}).get(phase) if view.source is LoadSource.MEASURED else None
+    if total_a is None:
+        return base_a, ev_a
+    return min(base_a, total_a), max(0.0, total_a - base_a)
 
 
 def _limits_a(snapshot: SiteSnapshot, feeder: FeederId) -> list[float]:

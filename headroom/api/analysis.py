@@ -1,5 +1,6 @@
 """Monthly figures: how full, how much, how fair, who waited, what was held back; and what Headroom's ways add."""
 
+import asyncio
 from datetime import datetime
 from typing import Annotated
 
@@ -7,6 +8,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from domain.ids import SiteId
+from ems.capacity_gain import capacity_gain
 from headroom.api.documents import capacity_document
 from headroom.api.models import CapacityDocument
 from headroom.api.tables import CSV_ANSWER, csv_response
@@ -48,7 +50,8 @@ class Analysis(BaseModel):
 
     site: str
     timezone: str
-    capacity: CapacityDocument
+    capacity: CapacityDocument = Field(description="beside the design load")
+    capacity_now: CapacityDocument = Field(description="beside what the building draws at present")
     months: list[MonthDocument]
 
 
@@ -71,10 +74,13 @@ def router(service: Service) -> APIRouter:
     async def analysis(site: SiteId, months: Months = 6) -> Analysis:
         """Utilisation, energy, fairness, waits and curtailment per month, and the capacity that is gained."""
         controller = service.controller(site)
+        feeders = controller.snapshot(service.clock.now()).feeders
+        base_a = {feeder: view.base_likely_a for feeder, view in feeders.items()}
         return Analysis(
             site=site,
             timezone=controller.site.timezone,
             capacity=capacity_document(controller.picture.capacity),
+            capacity_now=capacity_document(await asyncio.to_thread(capacity_gain, controller.site, base_a)),
             months=await found(site, months),
         )
 

@@ -33,6 +33,13 @@ def test_turns_serve_those_for_whom_there_is_no_room_at_once():
     assert (capacity_gain(tiny).at_once, capacity_gain(tiny).rotation_gain_frac) == (0, 0.0)
 
 
+def test_beside_a_lower_load_than_the_design_load_there_is_more_room():
+    feeder = make_feeder("main", 60.0, usable=1.0, base_load_max_a={A: 50.0, B: 0.0, C: 0.0})
+    site = make_site([feeder], [make_evse(f"e{n}", "main", (A,)) for n in range(6)])
+    assert (capacity_gain(site).at_once, capacity_gain(site, {"main": {A: 30.0}}).at_once) == (1, 5)
+    assert capacity_gain(site, {"main": {A: 30.0}}).phasor_kw == pytest.approx(3 * capacity_gain(site).phasor_kw)
+
+
 def test_line_to_neutral_loads_gain_nothing():
     site = make_site([make_feeder("main", 50.0)], [make_evse(f"e{n}", "main", (A,)) for n in range(3)])
     assert capacity_gain(site).gain_frac == pytest.approx(0.0)

@@ -182,6 +182,9 @@ async def test_the_analysis_has_as_many_months_as_asked_the_present_one_last(hou
     assert names == sorted(names)
     assert found["months"][-1]["sessions"] == 1
     assert found["capacity"]["evses"] == 2
+    assert found["capacity_now"]["phasor_kw"] > found["capacity"]["phasor_kw"], (
+        "5 A are metered, far less than designed for"
+    )
     rows = list(csv.DictReader(io.StringIO((await house.client.get("/api/v1/sites/demo/analysis.csv")).text)))
     assert {row["feeder"] for row in rows} == {feeder.id for feeder in house.site.feeders}
 

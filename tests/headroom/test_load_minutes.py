@@ -13,8 +13,8 @@ from domain.ledger import LedgerEntry
 from domain.rotation import RotationState
 from domain.session import EvseState, Session
 from domain.setpoint import Decision, Reason, ReasonKind, Rung, Setpoint
-from domain.site import Phase
-from domain.snapshot import EvseView, FeederView, SiteSnapshot, TemporaryLimit
+from domain.site import Phase, PhaseAmps
+from domain.snapshot import EvseView, FeederView, LoadSource, SiteSnapshot, TemporaryLimit
 from headroom.load_minutes import MINUTE, LoadMinutes
 from inventory.load_book import FeederMinute, Shortfall
 from inventory.records import Record, record_key, session_id
@@ -56,6 +56,7 @@ def told(
     kind: ReasonKind = ReasonKind.FEEDER_FULL,
     limits: tuple[TemporaryLimit, ...] = (),
     car: Session | None = CAR,
+    metered: PhaseAmps | None = None,
 ) -> tuple[FeederMinute | Shortfall, ...]:
     """A decision at E1 with a car; both EVSEs draw `drawn_a`, of which the other has no car."""
     entry = LedgerEntry(limit_a, limit_a, measured_a=drawn_a, measured_at=at(seconds))
@@ -66,6 +67,8 @@ def told(
         MAIN: FeederView(MAIN, amps, amps, dict.fromkeys(Phase, base_a + 5.0)),
         P1: FeederView(P1),
     }
+    if metered is not None:
+        feeders[MAIN] = replace(feeders[MAIN], metered_a=metered, source=LoadSource.MEASURED)
     snapshot = SiteSnapshot(SITE, at(seconds), views, feeders, limits=limits)
     points = (
         Setpoint(E1, limit_a, limit_a, Reason(kind)),
@@ -93,6 +96,15 @@ def test_line_to_line_loads_add_up_as_phasors_and_lie_on_the_base_load() -> None
     assert minute.upper_a == dict.fromkeys(Phase, 15.0)
     assert minute.largest_a[Phase.A] == pytest.approx(10.0 + 16.0 * 3**0.5)
     assert minute.limit_a == 80.0
+
+
+def test_a_meter_that_is_heard_says_what_both_are_together() -> None:
+    """Samples of EVSEs are older than the meter: added to its base load they would show peaks that never were."""
+    metered = dict.fromkeys(Phase, 30.0)
+    (minute,) = minutes(kept(*told(LoadMinutes(SITE), 0, base_a=22.0, metered=metered)), MAIN)
+    assert (minute.base_a[Phase.A], minute.ev_a[Phase.A], minute.largest_a[Phase.A]) == (22.0, 8.0, 30.0)
+    (minute,) = minutes(kept(*told(LoadMinutes(SITE), 0, base_a=35.0, metered=metered)), MAIN)
+    assert (minute.base_a[Phase.A], minute.ev_a[Phase.A], minute.largest_a[Phase.A]) == (30.0, 0.0, 30.0)
 
 
 @given(st.lists(st.tuples(st.floats(0.5, 250.0), st.floats(0.0, 60.0)), min_size=1, max_size=12))

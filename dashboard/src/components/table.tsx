@@ -1,5 +1,6 @@
 /** A table that is a list of cards on a phone: roles are written out, because a table laid out otherwise is none to some readers. */
 import type { ComponentChildren } from "preact";
+import { NONE } from "../format";
 import "./table.css";
 
 export interface Column<Row> {
@@ -41,14 +42,17 @@ export function Table<Row>({ caption, columns, rows, id }: Props<Row>) {
       <tbody role="rowgroup">
         {rows.map((row) => (
           <tr key={id(row)} role="row">
-            {columns.map((column) => (
-              <td key={column.name} role="cell" class={column.number ? "number" : ""}>
-                <span class="cell-name" aria-hidden="true">
-                  {column.name}
-                </span>
-                <span class="cell-value">{column.cell(row)}</span>
-              </td>
-            ))}
+            {columns.map((column) => {
+              const value = column.cell(row);
+              return (
+                <td key={column.name} role="cell" class={`${column.number ? "number" : ""} ${value === NONE ? "void" : ""}`}>
+                  <span class="cell-name" aria-hidden="true">
+                    {column.name}
+                  </span>
+                  <span class="cell-value">{value}</span>
+                </td>
+              );
+            })}
           </tr>
         ))}
       </tbody>

@@ -31,6 +31,7 @@ export const settings = {
   known: "Known",
   noModel: "has not said what it is",
   nothingKnown: "nothing special",
+  knownCount: (known: number, written: number) => (written === 0 ? `${known} facts` : `${known} facts, ${written} written by you`),
   edit: "Edit",
   editLabel: (charger: string) => `Edit what is written of ${charger}`,
   written: (charger: string) => `Written of ${charger}`,

@@ -43,7 +43,14 @@ export default function Analysis({ building }: ScreenProps) {
       {found.data === undefined && found.problem === undefined && <Loading />}
       <div class="stack">
         {present !== undefined && (present.seen_h > 0 || present.sessions > 0 ? <Present month={present} /> : <Empty>{t.empty}</Empty>)}
-        {found.data !== undefined && <Capacity capacity={found.data.capacity} />}
+        {found.data !== undefined && (
+          <Card title={t.capacity}>
+            <h3>{t.capacityNow}</h3>
+            <Capacity capacity={found.data.capacity_now} />
+            <h3 class="use-title">{t.capacityDesign}</h3>
+            <Capacity capacity={found.data.capacity} />
+          </Card>
+        )}
         {shown.length > 0 && (
           <Card
             title={t.perMonth}
@@ -99,21 +106,16 @@ function Present({ month }: { month: Month }) {
 
 function Capacity({ capacity }: { capacity: Schemas["CapacityDocument"] }) {
   const { arithmetic_kw, phasor_kw, phasor_gain_frac, at_once, evses, rotation_gain_frac } = capacity;
+  const turns = at_once === 0 ? t.rotationNone(evses) : at_once >= evses ? t.rotationAll(evses) : t.rotationNote(at_once, evses);
   return (
-    <Card title={t.capacity}>
-      <Stats>
-        <Stat
-          name={t.phasor}
-          value={phasor_gain_frac > 0 ? t.more(percent(phasor_gain_frac)) : t.none}
-          note={t.phasorNote(t.kw(arithmetic_kw), t.kw(phasor_kw))}
-        />
-        <Stat
-          name={t.rotation}
-          value={rotation_gain_frac > 0 ? t.more(percent(rotation_gain_frac)) : t.none}
-          note={at_once >= evses ? t.rotationAll(evses) : t.rotationNote(at_once, evses)}
-        />
-      </Stats>
-    </Card>
+    <Stats>
+      <Stat
+        name={t.phasor}
+        value={phasor_gain_frac > 0 ? t.more(percent(phasor_gain_frac)) : t.none}
+        note={t.phasorNote(t.kw(arithmetic_kw), t.kw(phasor_kw))}
+      />
+      <Stat name={t.rotation} value={rotation_gain_frac > 0 ? t.more(percent(rotation_gain_frac)) : t.none} note={turns} />
+    </Stats>
   );
 }
 

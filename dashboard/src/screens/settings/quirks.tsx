@@ -101,13 +101,16 @@ function Known({ record }: { record: Record_ }) {
   const known = lines(record.quirks);
   if (known.length === 0) return <span class="soft">{t.nothingKnown}</span>;
   return (
-    <ul class="known">
-      {known.map((one) => (
-        <li key={one.quirk}>
-          <code>{one.quirk}</code> {one.value}
-        </li>
-      ))}
-    </ul>
+    <details>
+      <summary>{t.knownCount(known.length, Object.keys(record.written).length)}</summary>
+      <ul class="known">
+        {known.map((one) => (
+          <li key={one.quirk}>
+            <code>{one.quirk}</code> {one.value}
+          </li>
+        ))}
+      </ul>
+    </details>
   );
 }
 

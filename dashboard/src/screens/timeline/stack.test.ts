@@ -28,7 +28,7 @@ it("the forecast begins behind what was seen and ends where the chart does", () 
   const phase = { upper_a: null, reading: "", drifted: false, hours };
   const forecast = { feeder: "main", meter: "m", doubt: null, phases: { A: phase } };
   const made = stack(LOAD, forecast, "A", Date.parse(MINUTE(50)));
-  expect(made.median).toEqual([null, null, null, null, 9, 9]);
+  expect(made.median).toEqual([null, null, null, 30, 9, 9]);
   expect(made.high.at(-1)).toBe(14);
   expect(stack(LOAD, forecast, "B", 0).total.filter((value) => value !== null)).toEqual([0, 0, 0]);
 });

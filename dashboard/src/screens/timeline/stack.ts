@@ -36,9 +36,15 @@ export function stack(load: Schemas["LoadHistory"], forecast: Schemas["FeederFor
     before = at;
   }
   const last = made.at.at(-1) ?? 0;
-  for (const hour of forecast?.phases[phase]?.hours ?? []) {
+  const now = made.building.at(-1) ?? null;
+  const hours = (forecast?.phases[phase]?.hours ?? []).filter(({ at }) => Date.parse(at) / 1000 > last);
+  if (hours.length > 0 && now !== null) {
+    // What is expected begins where the building is.
+    made.median[made.median.length - 1] = made.low[made.low.length - 1] = made.high[made.high.length - 1] = now;
+  }
+  for (const hour of hours) {
     const at = Date.parse(hour.at) / 1000;
-    if (at <= last || at * 1000 > untilMs) continue;
+    if (at * 1000 > untilMs) continue;
     put(made, at, { median: hour.median_a, low: hour.low_a, high: hour.high_a, limit: load.limit_a.at(-1) ?? null });
   }
   return made;

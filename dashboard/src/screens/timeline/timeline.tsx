@@ -17,7 +17,7 @@ import "./timeline.css";
 const t = texts.timeline;
 const HOUR_MS = 3_600_000;
 /** How much of the future is shown beside each span. */
-const AHEAD = 0.2;
+const AHEAD = 0.35;
 
 export default function Timeline({ building, query }: ScreenProps) {
   const feeders = building.site.value?.feeders ?? [];
@@ -83,13 +83,14 @@ export default function Timeline({ building, query }: ScreenProps) {
             <Button disabled={end === null && at === null} onClick={() => { setEnd(null); setAt(null); }}>{t.now}</Button>
           </div>
         </form>
-        <Card>
+        <Card class="timeline">
           {found.problem !== undefined && <Problem problem={found.problem} retry={found.again} />}
           {found.data === undefined && found.problem === undefined && <Loading />}
           {found.data !== undefined && found.data.load.at.length === 0 && <Empty>{t.empty}</Empty>}
           {found.data !== undefined && found.data.load.at.length > 0 && (
             <>
               <LoadChart history={found.data} phase={phase} zone={building.zone} at={at} />
+              <MarkLegend />
               <Scrubber history={found.data} zone={building.zone} at={at} look={setAt} />
             </>
           )}
@@ -97,6 +98,20 @@ export default function Timeline({ building, query }: ScreenProps) {
         {found.data !== undefined && <DecisionPanel building={building} at={at} look={setAt} />}
       </div>
     </>
+  );
+}
+
+function MarkLegend() {
+  return (
+    <p class="mark-legend soft">
+      {t.marks}:
+      <span class="mark mark-quiet" />
+      {t.markQuiet}
+      <span class="mark mark-prompted" />
+      {t.markPrompted}
+      <span class="mark mark-fell" />
+      {t.markFell}
+    </p>
   );
 }
 
