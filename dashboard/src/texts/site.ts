@@ -42,5 +42,4 @@ export const site = {
   more: (count: number) => `and ${count} more`,
   alarms: (count: number) => (count === 1 ? "1 alert stands" : `${count} alerts stand`),
   of: (limit: string) => `of ${limit}`,
-  evseLabel: (id: string, state: string, drawn: string, limit: string) => `${id}, ${state}, draws ${drawn}, limit ${limit}`,
 };

@@ -40,7 +40,7 @@ export function DriverLink({ evse }: { evse: string }) {
       {path !== undefined && (
         <>
           <div class="link-printed">
-            <h1 class="print-only">{words.printTitle(evse)}</h1>
+            <p class="print-only print-title">{words.printTitle(evse)}</p>
             <img
               key={path}
               src={`/api/v1/evses/${encodeURIComponent(evse)}/driver-link.svg?${path.slice(-8)}`}

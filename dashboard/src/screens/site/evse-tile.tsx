@@ -19,7 +19,6 @@ export function EvseTile({ building, id }: { building: Building; id: string }) {
       <a
         href={hrefTo(building.id, "/evses/:evse", { evse: id })}
         title={evse.reason ?? undefined}
-        aria-label={texts.site.evseLabel(id, name, amps(drawn), amps(limit))}
       >
         <span class="evse-id">{id}</span>
         <span class="evse-state">
