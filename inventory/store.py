@@ -327,17 +327,19 @@ class InlineStore(_BatchedStore):
         self.engine = engine or create_engine(url, poolclass=StaticPool, json_serializer=dump_json)
         if engine is None:
             prepare_sqlite(self.engine)
-        self._writing = self.engine.execution_options(begin="IMMEDIATE")
-        self._reading = self.engine.execution_options(begin="DEFERRED")
         with self.engine.begin() as conn:
             upgrade(conn)
+        # Kept: to take one from the pool costs more than to write a batch.
+        self._writing = self.engine.connect().execution_options(begin="IMMEDIATE")
+        self._reading = self.engine.connect().execution_options(begin="DEFERRED")
 
     def fenced(self, fence: Fence) -> "InlineStore":
         """See `Store`."""
         return InlineStore(engine=self.engine, capacity=self._capacity, interval_s=self._interval_s, fence=fence)
 
     async def _transact(self, work: Callable[[Connection], T], kind: Kind = "IMMEDIATE") -> T:
-        with (self._writing if kind == "IMMEDIATE" else self._reading).begin() as conn:
+        conn = self._writing if kind == "IMMEDIATE" else self._reading
+        with conn.begin():
             return work(conn)
 
     async def _dispose(self) -> None:
