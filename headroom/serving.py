@@ -13,6 +13,7 @@ from ipaddress import ip_address
 
 import structlog
 import uvicorn
+from starlette.types import ASGIApp
 
 from domain.errors import HeadroomError, StorageError
 from domain.site import Site
@@ -35,6 +36,7 @@ from headroom.service import Service
 from headroom.settings import Settings
 from headroom.spooling import open_spool
 from headroom.supervisor import ApiServer, supervise
+from headroom.traces import Traces, open_traces, traced_deciders
 from inventory.store import AsyncStore, Store
 from proxy.network import LoopNetwork
 from proxy.tls_files import ServerTls
@@ -83,11 +85,14 @@ async def run_service(
     store = await AsyncStore.open(database)
     spool = open_spool(sites, database, settings.spool)
     deciders, planner = shared(sites, os.cpu_count() or 1), ProcessPlanner()
+    traces = open_traces(settings.traces_to)
     try:
         outside = Outside(
             clock, LoopNetwork(), store, monotonic_s, new_id, gates, spool, keeps_messages=True, planner=planner
         )
-        service = await build(sites, deciders, outside)
+        service = await build(sites, traced_deciders(traces, sites, deciders), outside)
+        if traces is not None:
+            service.bus.subscribe(traces.handle)
         collect_seldom()
         for decider in deciders.values():
             await started(decider)
@@ -100,11 +105,13 @@ async def run_service(
             *await outer_parts(service.controllers, store, clock, service.bus.publish, listening.forecasts),
             *told,
         ]
-        await _run(service, listening, beside, server_tls, as_json=as_json)
+        await _run(service, listening, beside, server_tls, traces, as_json=as_json)
     finally:
         for decider in deciders.values():
             decider.close()
         planner.close()
+        if traces is not None:
+            traces.close()
         await closed(store)
         if spool is not None:
             spool.close()
@@ -137,6 +144,7 @@ async def _run(
     listening: Listening,
     beside: Sequence[Part],
     server_tls: ServerTls | None,
+    traces: Traces | None,
     *,
     as_json: bool,
 ) -> None:
@@ -145,7 +153,7 @@ async def _run(
         bound = socket.create_server((listening.api_host, listening.api_port), backlog=1024)
     except OSError as error:
         raise port_error("--api-port", listening.api_host, listening.api_port, error) from None
-    api = _api_server(service, listening)
+    api = _api_server(service, listening, traces)
 
     async def announce() -> None:
         await api.answering.wait()
@@ -178,8 +186,10 @@ async def _run(
     await supervise(parts, shut_down=shut_down, stop=stop)
 
 
-def _api_server(service: Service, listening: Listening) -> ApiServer:
-    app = create_app(service, authority_of(service, listening.access, monotonic_s))
+def _api_server(service: Service, listening: Listening, traces: Traces | None) -> ApiServer:
+    app: ASGIApp = create_app(service, authority_of(service, listening.access, monotonic_s))
+    if traces is not None:
+        app = traces.application(app)
     return ApiServer(
         uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
     )

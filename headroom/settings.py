@@ -20,7 +20,7 @@ class Settings:
     `HEADROOM_SPOOL` the file in which a site that holds keeps the messages of an outage; `HEADROOM_KEEP_DAYS` how long
     measured values and decisions stay in the database, `HEADROOM_KEEP_SESSIONS_DAYS` how long sessions and alarms do.
     `HEADROOM_REDIS_PREFIX`: the fleets that share a Redis have one each; `HEADROOM_ADVERTISE`: the URL under which the
-    other processes of a fleet reach this one's API.
+    other processes of a fleet reach this one's API. `OTEL_EXPORTER_OTLP_ENDPOINT`: where traces go, nowhere without it.
     """
 
     clock_text: str | None = None
@@ -30,6 +30,7 @@ class Settings:
     keep_sessions_days: float = _KEEP_SESSIONS_DAYS
     redis_prefix: str = "headroom"
     advertise: str | None = None
+    traces_to: str | None = None
 
     @classmethod
     def from_environment(cls) -> "Settings":
@@ -43,6 +44,7 @@ class Settings:
             _days("HEADROOM_KEEP_SESSIONS_DAYS", _KEEP_SESSIONS_DAYS),
             read("HEADROOM_REDIS_PREFIX", "headroom"),
             read("HEADROOM_ADVERTISE"),
+            read("OTEL_EXPORTER_OTLP_ENDPOINT"),
         )
 
     def clock(self) -> Clock:
