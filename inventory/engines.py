@@ -135,17 +135,31 @@ def trouble_in_words(url: URL, error: BaseException) -> str:
 
 def _what_to_do(url: URL, state: str, words: str) -> str:
     """By SQLSTATE, or by libpq's words where it gives none: what fails before a session stands has no state."""
-    name, user = url.database or url.username or "headroom", url.username or "the user"
-    if state in {"28P01", "28000"} or "password" in words or "authentication" in words or "pg_hba" in words:
-        return f"give {user}'s password in ~/.pgpass or PGPASSWORD, and let {user} in by the server's pg_hba.conf"
-    if state == "3D000" or ("database" in words and "does not exist" in words):
-        return f"`createdb {name}` on the server, or name another database"
-    if state == "28000" or ("role" in words and "does not exist" in words):
-        return f"`createuser {user}` on the server, or name another user"
-    if state == "42501" and "for table" in words:
-        return f"go in as the user that made the tables, or make {user} their owner"
-    if state in {"42501", "3F000"} or "permission denied" in words:
-        return f"`GRANT ALL ON SCHEMA public TO {user}` in database {name}: Headroom makes its own tables"
-    if state == "53300" or "too many clients" in words:
-        return "raise max_connections of the server: each process of Headroom takes up to ten"
+    user, name = url.username or "the user", url.database or url.username or "headroom"
+    for states, said, advice in _ADVICE:
+        if state in states or any(all(part in words for part in parts) for parts in said):
+            return advice.format(user=user, name=name)
     return "see that PostgreSQL runs there, that the address is right, and that no firewall is between"
+
+
+_ADVICE = (
+    (
+        {"28P01"},
+        (("password",), ("authentication",), ("pg_hba",)),
+        "give {user}'s password in ~/.pgpass or PGPASSWORD, and let {user} in by the server's pg_hba.conf",
+    ),
+    ({"3D000"}, (("database", "does not exist"),), "`createdb {name}` on the server, or name another database"),
+    ({"28000"}, (("role", "does not exist"),), "`createuser {user}` on the server, or name another user"),
+    ((), (("denied for table",),), "go in as the user that made the tables, or make {user} their owner"),
+    (
+        {"42501", "3F000"},
+        (("permission denied",),),
+        "`GRANT ALL ON SCHEMA public TO {user}` in database {name}: Headroom makes its own tables",
+    ),
+    (
+        {"53300"},
+        (("too many clients",),),
+        "raise max_connections of the server: each process of Headroom takes up to ten",
+    ),
+)
+"""SQLSTATEs, words that stand for them, and what to do."""

@@ -40,7 +40,7 @@ def _delete(conn: Connection, table: Table, old: ColumnElement[bool], at_most: i
     if conn.dialect.name == "postgresql" and table in PARTITIONED:
         within = _OTHERS[table]
         column = within.c[PARTITIONED[table]]
-        old = column < old.right  # type: ignore[attr-defined]
+        old = column < old.right
     key = tuple_(*within.primary_key)
     doomed = select(*within.primary_key).where(old).limit(at_most)
     return conn.execute(delete(within).where(key.in_(doomed))).rowcount

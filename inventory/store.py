@@ -291,8 +291,13 @@ class AsyncStore(_BatchedStore):
 
     def fenced(self, fence: Fence) -> "AsyncStore":
         """See `Store`; the connections are shared, and let go by this store alone."""
-        limits = {"interval_s": self._interval_s, "patience_s": self._patience_s}
-        return AsyncStore(self._engine, capacity=self._capacity, fence=fence, **limits)
+        return AsyncStore(
+            self._engine,
+            capacity=self._capacity,
+            interval_s=self._interval_s,
+            patience_s=self._patience_s,
+            fence=fence,
+        )
 
     async def _transact(self, work: Callable[[Connection], T], kind: Kind = "IMMEDIATE") -> T:
         engine = self._writing if kind == "IMMEDIATE" else self._reading

@@ -62,13 +62,17 @@ class PeerText(TypeDecorator[str]):
     impl = String
     cache_ok = True
 
+    def __init__(self, length: int | None = None) -> None:
+        super().__init__(length)
+        self.length = length
+
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's form
         """To the database."""
         if value is None:
             return None
         if not value.isascii():
             value = value.encode(errors="replace").decode()
-        return value.replace("\x00", "\N{REPLACEMENT CHARACTER}")[: self.impl_instance.length]
+        return value.replace("\x00", "\N{REPLACEMENT CHARACTER}")[: self.length]
 
 
 class LongText(PeerText):
