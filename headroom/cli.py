@@ -41,13 +41,21 @@ def build(arguments: Sequence[str]) -> typer.Typer:
     app.command("backup")(backup_command.backup)
     app.command("restore")(backup_command.restore)
     if not arguments or arguments[0] not in _QUICK:
-        from headroom import forecast_command, meters_command, plan_command, quirks_command, token_command
+        from headroom import (
+            commission_command,
+            forecast_command,
+            meters_command,
+            plan_command,
+            quirks_command,
+            token_command,
+        )
 
         app.add_typer(plan_command.app, name="plan")
         app.add_typer(forecast_command.app, name="forecast")
         app.add_typer(meters_command.app, name="meters")
         app.add_typer(token_command.app, name="token")
         app.add_typer(quirks_command.app, name="quirks")
+        app.add_typer(commission_command.app, name="commission")
     return app
 
 

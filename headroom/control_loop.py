@@ -25,6 +25,7 @@ from headroom.phase_probe import PhaseProbe
 from headroom.resending import Resends, WriteBudgets, passed
 from headroom.site_picture import Change, SitePicture
 from headroom.statistics import Statistics
+from headroom.trial_limits import TrialLimits
 from headroom.waiting import wait_at_most
 from inventory.live import Records
 from inventory.records import Record
@@ -78,6 +79,7 @@ class SiteController:
         self._resends = Resends()
         self._budgets = WriteBudgets()
         self._plan = compile_plan(self.site)
+        self.trials = TrialLimits(around.clock.now)
         self.wiring = PhaseProbe(self.site, partial(around.feed.publish, self.site.id, "phase_mapping"))
         self._rising: dict[EvseId, _Rise] = {}
         self._rise = asyncio.Event()
@@ -85,7 +87,6 @@ class SiteController:
         self._ended = False
 
     # What the bus calls.
-
     def handle(self, event: Event) -> None:
         """Take up an event of this site's chargers or meters; others are none of its business."""
         if not self.picture.concerns(event):
@@ -209,7 +210,7 @@ class SiteController:
         decision_id = DecisionId(around.new_id())
         if starts:
             self.statistics.triggered_by_start(decision_id, min(starts))
-        snapshot, events = self.wiring.tested(self.picture.snapshot(now)), self._events
+        snapshot, events = self.trials.applied(self.wiring.tested(self.picture.snapshot(now))), self._events
         begun_s = around.mono()
         question = Question(snapshot, trigger, decision_id, around.plans.outlook(now))
         decision = await around.decider.decide(question)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -83,3 +84,10 @@ def test_the_own_code_is_clean_and_a_fault_in_it_would_be_found(audit: ModuleTyp
     outcome = audit.own_code(run(*audit.SOURCES))
     assert outcome.findings == []
     assert outcome.looked_at > 300
+
+
+def test_the_threat_model_names_tests_that_there_are() -> None:
+    text = (HOUSE / "docs" / "threat-model.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"\b(?:proxy|headroom|inventory)/test_\w+\.py", text))
+    assert len(named) > 15
+    assert [one for one in sorted(named) if not (HOUSE / "tests" / one).exists()] == []

@@ -27,6 +27,8 @@ _BODIES: dict[str, object] = {
     "/api/v1/sites/{site}/limits/preview": {"feeder": "main", "limit_a": 100, "reason": "test"},
     "/api/v1/sites/{site}/sessions/{session}": {"energy_wanted_kwh": 5},
     "/api/v1/sites/{site}/strategy": {"scheduler": "round_robin"},
+    "/api/v1/sites/{site}/seals": {"digest": "0" * 64},
+    "/api/v1/evses/{evse}/trial-limit": {"limit_a": 30, "seconds": 1},
     "/api/v1/meters/{meter}/readings": [],
     "/api/v1/tokens": {"name": "x", "role": "viewer"},
     "/api/v1/login": {"token": "hr_no_such"},
