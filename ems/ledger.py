@@ -3,7 +3,8 @@
 An EVSE counts as max(measured, previous limit, new limit) until the newest limit is settled: acknowledged, and seen to
 be obeyed. Accepted is not applied, so an acknowledgement alone settles nothing: either the draw is seen to fall from
 above the new limit to it, or it is at or below the limit once the settle time has passed, or, where nothing is
-measured, twice the response time has passed. The settle time is the response time of the site file. For a draw that
+measured, twice the response time has passed; one that was just seen above the new limit has `SAMPLED_WITHIN_S` to be
+seen again, as samples come every minute. The settle time is the response time of the site file. For a draw that
 comes down from above the limit it is learned: once the present car has been seen to follow `LEAST_FOLLOWED` lower
 limits, twice the slowest of the last ones, if that is less; so a pause at 0 A settles as soon as any other. A reduction
 that nobody acknowledged never settles.
@@ -27,6 +28,9 @@ CLOCK_ERROR_S = 60.0
 FOLLOWED_WITHIN_A = 2.0
 """A fall to no further than this below the new limit is the limit's work, not the car's."""
 
+
+SAMPLED_WITHIN_S = 90.0
+"""An EVSE that reports has told a sample within this: it is asked where the CSMS wants none every minute."""
 
 LEAST_FOLLOWED, REMEMBERED = 3, 8
 SOONEST_S = 5.0
@@ -159,7 +163,17 @@ def settles_at(entry: LedgerEntry, evse: Evse) -> datetime | None:
     """When time alone will settle the newest limit; None where it is settled, unacknowledged or not trusted."""
     if entry.settled or entry.acknowledged_at is None or not entry.trusted or entry.refused:
         return None
-    return entry.acknowledged_at + timedelta(seconds=2.0 * evse.response_s)
+    wait_s = 2.0 * evse.response_s
+    if _is_to_be_seen(entry, entry.acknowledged_at):
+        wait_s = max(wait_s, SAMPLED_WITHIN_S)
+    return entry.acknowledged_at + timedelta(seconds=wait_s)
+
+
+def _is_to_be_seen(entry: LedgerEntry, acknowledged_at: datetime) -> bool:
+    """Whether it was above the newest limit when it was last seen, and reports often enough to be seen again soon."""
+    if entry.measured_at is None or entry.measured_at > acknowledged_at or not _was_above(entry):
+        return False
+    return (acknowledged_at - entry.measured_at).total_seconds() <= SAMPLED_WITHIN_S
 
 
 def disconnected(entry: LedgerEntry, evse: Evse, *, accept_unproven: bool = False) -> LedgerEntry:
@@ -196,14 +210,17 @@ def silent(
 ) -> LedgerEntry:
     """No link since `since`: once the dead-man step must have come, a proven fall-back is what is in force.
 
-    That is `deadman_s` + the clock's error + the response time after `since`. An unproven one is never relied on.
+    That is `deadman_s` + the clock's error + the response time after `since`. An unproven one is never relied on. What
+    was measured before the link was lost says nothing any more.
     """
     done_s = deadman_s + CLOCK_ERROR_S + evse.response_s
     if not (evse.failsafe_proven or accept_unproven) or (now - since).total_seconds() < done_s:
         return entry
-    return replace(
+    entry = replace(
         entry, limit_a=evse.failsafe_a, upper_a=evse.failsafe_a, sent_at=None, acknowledged_at=None, settled_at=None
     )
+    seen_before = entry.measured_at is not None and entry.measured_at <= since
+    return replace(entry, measured_a=None, measured_at=None) if seen_before else entry
 
 
 def _unconfirmed(entry: LedgerEntry, evse: Evse, *, lost: bool) -> LedgerEntry:

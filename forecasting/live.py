@@ -172,6 +172,12 @@ class LiveForecast:
         }
         return found or None
 
+    def knows_hours(self, feeder: FeederId, at: datetime) -> bool:
+        """Whether something is forecast of the present hour from hours that were measured, on every phase."""
+        hour = int(at.timestamp() // HOUR_S)
+        phases = [one for (known, _), one in self._phases.items() if known == feeder]
+        return bool(phases) and all(one.hourly.bound(hour) is not None for one in phases)
+
     def restore(self, feeder: FeederId, phase: Phase, hours: Sequence[Hour]) -> None:
         """What an earlier run wrote down of a phase (`passed`), oldest first: bounds stand on it at once."""
         self._of(feeder, phase).restore(hours)

@@ -97,11 +97,20 @@ class BaseLoads:
         return views
 
     def _upper(self, feeder: FeederId, now: datetime, stale_s: float, reach_s: float) -> PhaseAmps | None:
-        """The forecast's upper quantile; what it says of the time beyond `FORECAST_S` counts up to the design load."""
+        """The forecast's upper quantile; what it says of the time beyond `FORECAST_S` counts up to the design load.
+
+        A meter that fell silent before the forecast knew the building's hours counts at its design load at least: what
+        was seen for some minutes says little of the next ones.
+        """
         near = self.forecaster.upper(feeder, now, FORECAST_S + stale_s)
-        if near is None or reach_s <= FORECAST_S:
-            return near
+        if near is None:
+            return None
         design = self._site.feeder(feeder).base_load_max_a or {}
+        live = self.live_forecast
+        if stale_s > 0.0 and live is not None and not live.knows_hours(feeder, now):
+            near = {p: max(near_a, design.get(p, 0.0)) for p, near_a in near.items()}
+        if reach_s <= FORECAST_S:
+            return near
         far = self.forecaster.upper(feeder, now, reach_s + stale_s) or {}
         return {p: max(near_a, min(far.get(p, 0.0), design.get(p, math.inf))) for p, near_a in near.items()}
 

@@ -110,6 +110,18 @@ def test_without_a_meter_twice_the_response_time_settles():
     assert ledger.elapsed(entry, EVSE, at(62)).settled
 
 
+def test_one_that_reports_every_minute_is_seen_again_before_time_settles():
+    """Seen at 30 A a minute before: that it accepted 10 A frees nothing until its next sample had to come."""
+    assert counted(reduced(), 62) == counted(reduced(), 90.9) == 30.0
+    assert ledger.settles_at(reduced(), EVSE) == at(91)
+    assert counted(reduced(), 91.1) == 10.0
+    assert counted(ledger.measured(reduced(), EVSE, 9.8, at(40)), 41) == 10.0
+    seldom = replace(reduced(), measured_at=T0 - seconds(95))
+    assert counted(seldom, 61.1) == 10.0
+    below = replace(reduced(), measured_a=9.0)
+    assert counted(below, 61.1) == 10.0
+
+
 def test_time_does_not_settle_what_a_sample_contradicts():
     entry = ledger.measured(reduced(), EVSE, 30.0, at(20))
     assert counted(entry, 500) == 30.0
@@ -209,6 +221,9 @@ def test_a_silent_charger_comes_down_to_a_proven_fallback_and_no_other():
     lost = ledger.disconnected(settled(20.0), EVSE)
     assert counted(ledger.silent(lost, EVSE, T0, 300.0, at(389)), 389) == 20.0
     assert counted(ledger.silent(lost, EVSE, T0, 300.0, at(390)), 390) == 6.0
+    drawing = ledger.disconnected(settled(20.0, T0 - seconds(60), measured_a=20.0), EVSE)
+    assert counted(ledger.silent(drawing, EVSE, T0, 300.0, at(389)), 389) == 20.0
+    assert counted(ledger.silent(drawing, EVSE, T0, 300.0, at(390)), 390) == 6.0, "its last sample is from before"
     unproven = ledger.disconnected(settled(20.0), UNPROVEN)
     assert counted(ledger.silent(unproven, UNPROVEN, T0, 300.0, at(9999)), 9999, UNPROVEN) == 32.0
 

@@ -37,6 +37,20 @@ POISON: dict[str, Callable[[float, int], float]] = {
 }
 
 
+def test_a_meter_that_falls_silent_in_its_first_hour_counts_at_the_design_load() -> None:
+    """Minutes of a low load say little of the evening: until the building's hours are known, unknown means full."""
+    panel = Panel()
+    for _ in range(90):
+        panel.read(20.0)
+    panel.step += 30
+    view = panel.picture.feeders[MAIN] if panel.picture.pass_time(panel.now) else None
+    design = SITE.feeder(MAIN).base_load_max_a
+    assert view is not None
+    assert design
+    assert view.source is not LoadSource.MEASURED
+    assert all(view.base_high_a[phase] >= design[phase] for phase in Phase)
+
+
 class Panel:
     """A picture of the demo's building, read every ten seconds; the true base load wanders about 100 A."""
 
