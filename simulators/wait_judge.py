@@ -19,7 +19,8 @@ from simulators.phasors import Amps
 
 LOAD_MARGIN = 1.3
 """What a decision may take the building's load for, over what it was in the last hour."""
-LOAD_MEMORY_S = 3600.0
+REMEMBERED = 360
+"""Looks, of ten seconds each."""
 SLACK_S = 180.0
 """From a turn to its current: decision, reductions that settle, the limit's way, the charger's and the car's delays."""
 ROUND_S = 60.0
@@ -47,19 +48,18 @@ class WaitJudge:
         self._usable_a = np.array([feeder.usable_a for feeder in site.feeders])
         self._paths = {evse.id: [self._rows[feeder.id] for feeder in site.path(evse.feeder)] for evse in site.evses}
         self._waits: dict[EvseId, _Wait] = {}
-        self._loads: deque[tuple[float, Amps]] = deque()
-        self._now_s = 0.0
+        self._loads: deque[Amps] = deque(maxlen=REMEMBERED)
 
     def observe(self, dt_s: float, base_a: Amps, asking: Sequence[Evse], served: Mapping[EvseId, bool]) -> None:
-        """`dt_s` s have passed without anything that excuses a wait.
+        """Some time has passed.
 
         Args:
-            dt_s: s.
+            dt_s: how much of it nothing excuses a wait in, s; what happens in the rest only ends waits.
             base_a: the building's own load now, A [feeder in site order, phase].
             asking: EVSEs with an authorised car that wants energy.
             served: of each of them, whether it is offered current.
         """
-        self._remember(dt_s, base_a)
+        self._remember(base_a)
         present = {evse.id for evse in asking}
         self._waits = {evse: wait for evse, wait in self._waits.items() if evse in present}
         for evse in asking:
@@ -77,12 +77,9 @@ class WaitJudge:
                 wait.told = True
                 self.complaints.append(f"{evse.id} waited {wait.waited_s:.0f} s, promised were {wait.bound_s:.0f} s")
 
-    def _remember(self, dt_s: float, base_a: Amps) -> None:
-        self._now_s += dt_s
-        self._loads.append((self._now_s, base_a))
-        while self._now_s - self._loads[0][0] > LOAD_MEMORY_S:
-            self._loads.popleft()
-        self._most_a = np.max([load for _, load in self._loads], axis=0) * LOAD_MARGIN
+    def _remember(self, base_a: Amps) -> None:
+        self._loads.append(base_a)
+        self._most_a = np.max(self._loads, axis=0) * LOAD_MARGIN
 
     def _bound_s(self, evse: Evse, asking: Sequence[Evse]) -> float | None:
         """The longest wait that the rotation allows now; None where it promises nothing."""

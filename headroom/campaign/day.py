@@ -18,7 +18,7 @@ from headroom.campaign.incarnations import OCPP_PORT, Incarnations
 from headroom.campaign.stage import Stage
 from headroom.twin import Surroundings, Twin
 from simulators import virtual_time
-from simulators.arrivals import replayed_arrivals
+from simulators.arrivals import Arrival, replayed_arrivals
 from simulators.characters import characters_of, natures_of
 from simulators.evse import SimulatedEvse
 from simulators.faults import Fault
@@ -48,7 +48,8 @@ are told first."""
 class Run:
     """What is run. `seed` is that of the world (cars, load, noise); the faults are `faults`.
 
-    `characters`: some chargers and cars are peculiar (`simulators.characters`).
+    `characters`: some chargers and cars are peculiar (`simulators.characters`). `arrivals`: who comes; without it those
+    who came to a housing cooperative.
     """
 
     site: Site
@@ -59,6 +60,7 @@ class Run:
     sample_interval_s: int = 60
     meter_noise: float = 0.0
     characters: bool = False
+    arrivals: Sequence[Arrival] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,9 @@ class _Day:
         await self._service.listening()
         for charger in twin.charge_points(f"ws://127.0.0.1:{OCPP_PORT}/ocpp", self._behaviours):
             charger.outbox.attempts, charger.outbox.interval_s = ATTEMPTS, 10.0
-        arrivals = replayed_arrivals(run.site, self._clock.now(), run.days, seed=run.seed)
+        arrivals = run.arrivals
+        if arrivals is None:
+            arrivals = replayed_arrivals(run.site, self._clock.now(), run.days, seed=run.seed)
         if run.characters:
             arrivals = natures_of(arrivals, run.seed)
         world = twin.open_world(arrivals, self._service.metered)
@@ -165,15 +169,14 @@ class _Day:
             calm_s, overload_s = (now - last_fault).total_seconds(), world.judge.overload_s
             if calm_s > SETTLED_S:
                 self._calm_overload_s += overload_s - before_s
-            if calm_s > FORGOTTEN_S:
-                self._watch_waits(now)
+            self._watch_waits(now, LOOKS_EVERY_S if calm_s > FORGOTTEN_S else 0.0)
             before_s = overload_s
 
-    def _watch_waits(self, now: datetime) -> None:
+    def _watch_waits(self, now: datetime, counts_s: float) -> None:
         sides = {evse.id: self._twin.chargers[evse.charger].evses[evse.connector] for evse in self._run.site.evses}
         asking = [evse for evse in self._run.site.evses if self._asks(evse, sides[evse.id])]
         served = {evse.id: sides[evse.id].offered_a >= evse.min_a for evse in asking}
-        self._waits.observe(LOOKS_EVERY_S, np.abs(self._twin.load.phasors(now)), asking, served)
+        self._waits.observe(counts_s, np.abs(self._twin.load.phasors(now)), asking, served)
 
     def _asks(self, evse: Evse, side: SimulatedEvse) -> bool:
         """An authorised car at a charger without peculiarities wants energy."""
