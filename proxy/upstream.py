@@ -4,7 +4,7 @@ import asyncio
 import ssl as tls
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 from websockets.http11 import Response
@@ -53,7 +53,7 @@ class Upstream:
 
     async def ask(self, request: Request) -> CsmsLeg | Refused | Unreachable:
         """Dial, and hear what the CSMS says; never raises for what network and files do."""
-        uri = parse_uri(request.url)
+        uri = _parsed(request.url)
 
         def make() -> CsmsLeg:
             target = upstream_target(uri, request.who)
@@ -96,6 +96,12 @@ async def dial(
     if 400 <= answer.status_code < 500 and answer.status_code not in _COME_BACK:
         return Refused(answer)
     return Unreachable(f"the CSMS answered {answer.status_code} {answer.reason_phrase}")
+
+
+@lru_cache(maxsize=256)
+def _parsed(url: str) -> WebSocketURI:
+    """A site's URL is the same for all its chargers."""
+    return parse_uri(url)
 
 
 @cache

@@ -61,12 +61,7 @@ class ChargerDesk:
             stored=csms_profiles,
             notify_limits=notify_limits,
         )
-        self._intercepted = frozenset(
-            (side, action)
-            for side in Side
-            for action in INTERCEPTED
-            if self.guard.intercepts(side, action) or self.charging.intercepts(side, action)
-        )
+        self._intercepted = _intercepted(version, self.guard, self.charging)
         self.heard = Heard(frozenset(self._translator.at_call) | TELLING, frozenset(self._translator.at_exchange))
         self._withheld: list[Event] = []
         self._wakes_at: datetime | None = None
@@ -178,3 +173,20 @@ class ChargerDesk:
             return []
         self._wakes_at = due_at
         return [WakeUp(due_at)]
+
+
+_Frames = frozenset[tuple[Side, str]]
+_of_version: dict[OcppVersion, _Frames] = {}
+
+
+def _intercepted(version: OcppVersion, guard: CutOffGuard, charging: SmartCharging) -> _Frames:
+    """The sides and actions that are intercepted: the same for all chargers of a version."""
+    found = _of_version.get(version)
+    if found is None:
+        found = _of_version[version] = frozenset(
+            (side, action)
+            for side in Side
+            for action in INTERCEPTED
+            if guard.intercepts(side, action) or charging.intercepts(side, action)
+        )
+    return found

@@ -21,6 +21,7 @@ class RelaySettings:
     `charger_call_s` and `csms_call_s`: how long an unanswered CALL of that peer holds its line. 30 s is OCPP's own
     suggestion for a sender's time-out [2.0.1 part 2, 3.2]: a charger that obeys it has given up by then. CSMSs wait
     longer for slow chargers. `own_call_s` and `own_call_up_s`: how long ours wait for a charger and for a CSMS.
+    `max_waiting_...`: what may wait for its turn, where a charger goes on talking to a CSMS that reads no more.
     """
 
     own_call_s: float = 10.0
@@ -28,8 +29,8 @@ class RelaySettings:
     charger_call_s: float = 30.0
     csms_call_s: float = 60.0
     retry_s: float = 1.0
-    max_waiting_frames: int = 1024
-    max_waiting_bytes: int = 4 * 2**20
+    max_waiting_frames: int = 512
+    max_waiting_bytes: int = 2**19
     max_own_waiting: int = 64
 
 
