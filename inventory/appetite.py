@@ -18,6 +18,8 @@ CLEARLY_FRAC = 0.1
 """An offer is clearly more than what is taken if it is larger by both: meters and pilots are that coarse."""
 OBSERVE_S = 60.0
 """How long a car must leave an offer unused before that counts: slow cars take half a minute to ramp."""
+LOOK_EVERY_S = 1.0
+"""A charger that sends samples without pause has them looked through so often: what was seen falls no sooner."""
 ALLOWANCE_A = 1.0
 """On top of what was seen, so that a meter that reads low does not push its own car down, ampere by ampere."""
 RELAX_AFTER_S = 600.0
@@ -39,6 +41,7 @@ class Appetite:
     _unused_since: datetime | None = None
     _seen_a: float | None = None
     _seen_at: datetime | None = None
+    _looked_at: datetime | None = None
 
     def state(self, state: EvseState, at: datetime) -> None:
         """The charger reported a state. CHARGING ends every refusal, SUSPENDED_EV begins one."""
@@ -85,6 +88,11 @@ class Appetite:
         self._unused_since = self._unused_since or at
         if (at - self._unused_since).total_seconds() < max(OBSERVE_S, 2 * self.response_s):
             return
+        looked_at = self._looked_at
+        if self._seen_a is not None and looked_at is not None and 0 <= (at - looked_at).total_seconds() < LOOK_EVERY_S:
+            self._seen_a, self._seen_at = max(self._seen_a, current_a), at
+            return
+        self._looked_at = at
         taken = [
             one.current_a
             for one in recent
