@@ -1,7 +1,7 @@
 /** The frame around every screen: navigation, site, connection, theme; and the login where the service asks for one. */
 import { computed, signal } from "@preact/signals";
 import type { ComponentType } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 import { all, api, type Schemas, told } from "./api/client";
 import { may, me } from "./api/session";
 import { Problem } from "./components/parts";
@@ -93,10 +93,11 @@ function skip(event: Event): void {
   document.getElementById("content")?.focus();
 }
 
+/** The first screen is where the browser itself puts whoever opens the page. */
+let arrived = true;
 const loaded = signal<ReadonlyMap<Screen, ComponentType<ScreenProps>>>(new Map());
 
 function Opened({ building: now, screen, params }: { building: Building; screen: Screen; params: ScreenProps["params"] }) {
-  const before = useRef(true);
   const Component = loaded.value.get(screen);
   useEffect(() => {
     document.title = `${screen.title} · ${now.id} · ${texts.common.product}`;
@@ -111,11 +112,11 @@ function Opened({ building: now, screen, params }: { building: Building; screen:
     );
   }, [screen, now]);
   useEffect(() => {
+    if (Component === undefined) return;
     // Whoever follows a link with the keyboard or a screen reader goes on at the new screen's title.
-    if (Component !== undefined && before.current && document.activeElement !== document.body)
-      document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: true });
-    before.current = false;
-  }, [Component]);
+    if (!arrived) document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: true });
+    arrived = false;
+  }, [Component, params]);
   if (!may(screen.permission)) return <p class="empty">{texts.common.notAllowed}</p>;
   return Component === undefined ? null : <Component building={now} params={params} query={place.value.query} />;
 }
