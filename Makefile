@@ -35,7 +35,7 @@ bench: setup
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 soak: setup
-	@$(BIN)/python -m headroom.campaign --seconds $(or $(SECONDS),600) $(ARGS)
+	@$(BIN)/python -m headroom.campaign --seconds $(or $(SECONDS),600) $(if $(LEDGER),--ledger $(LEDGER)) $(ARGS)
 
 # Pins every dependency again; run it after a change of pyproject.toml. torch stays out: its wheels differ by machine.
 lock:

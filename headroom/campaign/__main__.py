@@ -23,7 +23,8 @@ def main(
     """Run a building of 20 EVSEs in virtual time while links, meters, chargers, CSMS, service and disk fail.
 
     The last line is the tally; exit code 1 if a breaker tripped, a transaction was lost or told twice, a frame was
-    altered, or a phase was overloaded without a fault. Example: python -m headroom.campaign --seconds 600
+    altered, a promised wait was broken, or a phase was overloaded without a fault. A seed's run can be played again:
+    python -m headroom.campaign --seconds 1 --seed 17 --workers 1. Example: python -m headroom.campaign --seconds 600
     """
     known = soak.seeds_in(ledger) if ledger is not None else set()
     first = seed if seed is not None else max(known, default=0) + 1
@@ -45,6 +46,8 @@ def main(
     else:
         for kind, number in sorted(kinds.items()):
             out.print(f"{kind}: {number}")
+        if ledger is not None:
+            out.print(f"with all that is in {ledger}: {soak.total_of(ledger)}", soft_wrap=True)
         out.print(str(tally))
     raise typer.Exit(1 if tally.violations else 0)
 

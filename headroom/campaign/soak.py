@@ -19,7 +19,19 @@ from simulators.faults import Drawing, drawn
 CHARGERS = 20
 METER_NOISE = 0.005
 """A meter of class 0.5."""
-LEDGER_FIELDS = ("seed", "days", "faults", "violations", "overload_s", "max_loading", "transactions", "frames")
+DRAWING = 2
+"""Of which kinds faults, chargers and cars are drawn: a seed gives the same run only with the same drawing and code."""
+LEDGER_FIELDS = (
+    "drawing",
+    "seed",
+    "days",
+    "faults",
+    "violations",
+    "overload_s",
+    "max_loading",
+    "transactions",
+    "frames",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +117,18 @@ def note(ledger: Path, day: Day) -> None:
             writer.writerow(LEDGER_FIELDS)
         found = day.verdict
         counted = (len(found.violations), round(found.overload_s, 1), round(found.max_loading, 4))
-        writer.writerow((day.seed, found.days, found.faults, *counted, found.transactions, found.frames))
+        writer.writerow((DRAWING, day.seed, found.days, found.faults, *counted, found.transactions, found.frames))
+
+
+def total_of(ledger: Path) -> Tally:
+    """What all the runs in a ledger have come to."""
+    with ledger.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return Tally(
+        sum(float(row["days"]) for row in rows),
+        sum(int(row["faults"]) for row in rows),
+        sum(int(row["violations"]) for row in rows),
+    )
 
 
 def seeds_in(ledger: Path) -> set[int]:

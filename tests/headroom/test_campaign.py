@@ -68,5 +68,5 @@ def test_a_ledger_adds_up(tmp_path) -> None:
         soak.note(ledger, day)
         tally.add(day)
     assert soak.seeds_in(ledger) == {7, 8}
-    assert str(tally) == "1 building-days, 6 faults, 2 violations"
+    assert str(tally) == str(soak.total_of(ledger)) == "1 building-days, 6 faults, 2 violations"
     assert soak.kinds_of([soak.Day(1, verdict)]) == {"mute": 3}

@@ -29,7 +29,7 @@ from simulators.faults import Fault, FaultKind
 from simulators.phasors import Phasors
 
 MINUTE = 60.0
-CHARGERS = {"CP001": "garage", "CP002": "garage", "CP003": "garage", "CP004": "garage", "CP005": "main", "CP006": "main"}
+CHARGERS = {**dict.fromkeys(("CP001", "CP002", "CP003", "CP004"), "garage"), "CP005": "main", "CP006": "main"}
 EVSES = "\n".join(
     f"  - {{id: {charger}, evses: [{{id: E{charger[-1]}, connector: 1, feeder: {feeder}, phases: [A, B], max_a: 32,"
     f" min_a: 6, failsafe_a: 0, failsafe_proven: true, response_s: 10}}]}}"
