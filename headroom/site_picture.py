@@ -50,6 +50,8 @@ class SitePicture:
     def __init__(self, live: LiveState, forecaster: Forecaster, now: datetime) -> None:
         self.site: Site = live.site
         self.live = live
+        self._evses = frozenset(evse.id for evse in self.site.evses)
+        self._chargers = frozenset(charger.id for charger in self.site.chargers)
         self.base = BaseLoads(self.site, live, forecaster)
         self.capacity = capacity_gain(self.site)
         self.loads = LoadMinutes(self.site)
@@ -81,9 +83,9 @@ class SitePicture:
                 | e.SetpointConfirmed()
                 | e.SetpointIgnored()
             ):
-                return any(evse.id == event.evse for evse in self.site.evses)
+                return event.evse in self._evses
             case _:
-                return any(charger.id == event.charger for charger in self.site.chargers)
+                return event.charger in self._chargers
 
     def apply(self, event: e.Event, now: datetime) -> Change:
         """Take up an event of this site."""
