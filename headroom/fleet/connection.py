@@ -1,17 +1,21 @@
 """How Redis is reached: bounded waits, no retries of the client's own, and what counts as trouble."""
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import redis.asyncio as redis
+from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from domain.errors import HeadroomError
 from headroom.fleet.keys import Keys
+
+T = TypeVar("T")
 
 TROUBLE = (RedisError, OSError, TimeoutError)
 """What a call to Redis may raise when Redis is slow, gone or starting."""
@@ -66,9 +70,37 @@ class Fleet:
             await client.aclose()
 
 
+async def _whole(call: Coroutine[Any, Any, T]) -> T:
+    """A call to Redis that is never cancelled midway: it is awaited to its end, which its time-out bounds.
+
+    redis-py 8 was seen to lose a cancellation that meets an answer: the task then goes on as if nothing had been.
+    """
+    task = asyncio.get_running_loop().create_task(call)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()
+        raise
+
+
+class _WholePipeline(Pipeline):
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        return await _whole(super().execute(raise_on_error))
+
+
+class _WholeClient(redis.Redis):
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        return await _whole(super().execute_command(*args, **options))
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
+        return _WholePipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+
+
 def _client(url: str, timeout_s: float) -> "redis.Redis":
     try:
-        return redis.Redis.from_url(
+        return _WholeClient.from_url(
             url,
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,

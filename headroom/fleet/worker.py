@@ -15,11 +15,11 @@ from domain.events import Event
 from domain.ids import ChargerId, SiteId
 from domain.ports import Clock
 from headroom.charger_lore import SiteBook
-from headroom.fleet.bus import Publisher
 from headroom.fleet.codec import Acknowledged, Announced, CodecError, Command, Order, decode_order
 from headroom.fleet.connection import BLOCK_MS, TROUBLE, Fleet, text, unless_cancelled
 from headroom.fleet.lore import WorkerLore
 from headroom.fleet.outbox import Outbox
+from headroom.fleet.publisher import Publisher
 from headroom.fleet.reading import entries_of
 from headroom.fleet.recap import Recap
 from headroom.fleet.registry import Place, Registry
