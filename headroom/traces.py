@@ -174,8 +174,10 @@ def open_traces(endpoint: str | None) -> Traces | None:
     provider = TracerProvider(resource=Resource.create({"service.name": "headroom"}))
     exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=_GIVE_UP_S)
     # One batch at most waits: it is what an end without an answer costs.
-    one_batch = {"max_queue_size": _BATCH, "max_export_batch_size": _BATCH, "schedule_delay_millis": 1000}
-    provider.add_span_processor(BatchSpanProcessor(exporter, **one_batch))
+    one_batch = BatchSpanProcessor(
+        exporter, max_queue_size=_BATCH, max_export_batch_size=_BATCH, schedule_delay_millis=1000
+    )
+    provider.add_span_processor(one_batch)
     return Traces(provider)
 
 

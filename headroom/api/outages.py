@@ -46,7 +46,7 @@ def router(service: Service) -> APIRouter:
     @routes.get("/sites/{site}/outages")
     async def outages(site: SiteId) -> OutageDocument:
         """Starts that the CSMS may hold twice or not at all, and what waits for it or could not be brought to it."""
-        ours = {charger.id for charger in service.controller(site).site.chargers}
+        ours = {str(charger.id) for charger in service.controller(site).site.chargers}
         office = service.proxy.office
         if office is None:
             return OutageDocument(starts_in_doubt=[], waiting={}, set_aside=[])

@@ -4,12 +4,15 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from fastapi import Response
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
-CSV_ANSWER = {200: {"description": "a table", "content": {"text/csv": {"schema": {"type": "string"}}}}}
+CSV_ANSWER: dict[int | str, dict[str, Any]] = {
+    200: {"description": "a table", "content": {"text/csv": {"schema": {"type": "string"}}}}
+}
 """For `responses` of a route that answers with `csv_response`."""
 
 
