@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 
 _REMEMBERED = 2000
@@ -47,6 +48,15 @@ class Feed:
 
         A `reset` comes first where what followed `after` is not remembered: the watcher should look at all anew.
         """
+        async with aclosing(self.batches(site, after)) as batches:
+            async for batch in batches:
+                for notice in batch:
+                    yield notice
+
+    async def batches(
+        self, site: str, after: int | None = None, gather_s: float = 0.0
+    ) -> AsyncGenerator[list[Notice], None]:
+        """The same by the handful: what came together, or within `gather_s` of the first."""
         queue: asyncio.Queue[Notice | None] = asyncio.Queue()
         missed = [] if after is None else [notice for notice in self._remembered if notice.id > after]
         newest = self._next_id - 1
@@ -54,13 +64,19 @@ class Feed:
         self._watchers.add(queue)
         try:
             if forgotten:
-                yield Notice(newest - len(missed), site, "reset", {"why": "what came between is not remembered"})
-            for notice in missed:
-                if notice.site == site:
-                    yield notice
-            while (latest := await queue.get()) is not None:
-                if latest.site == site:
-                    yield latest
+                yield [Notice(newest - len(missed), site, "reset", {"why": "what came between is not remembered"})]
+            batch: list[Notice | None] = list(missed)
+            while True:
+                mine = [notice for notice in batch if notice is not None and notice.site == site]
+                if mine:
+                    yield mine
+                if batch and batch[-1] is None:
+                    return
+                batch = [await queue.get()]
+                if gather_s and batch[0] is not None:
+                    await asyncio.sleep(gather_s)
+                while not queue.empty():
+                    batch.append(queue.get_nowait())
         finally:
             self._watchers.discard(queue)
 

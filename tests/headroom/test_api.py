@@ -129,9 +129,10 @@ async def test_what_changes_is_told_as_server_sent_events_and_resumed(house: Hou
     async def first(after: int | None, kind: str) -> tuple[int, dict[str, object]]:
         async with asyncio.timeout(5):
             async for text in as_server_sent_events(house.service.feed, house.service.clock, "demo", after):
-                lines = dict(line.partition(": ")[::2] for line in text.splitlines() if line)
-                if lines.get("event") == kind:
-                    return int(lines["id"]), json.loads(lines["data"])
+                for event in text.split("\n\n"):
+                    lines = dict(line.partition(": ")[::2] for line in event.splitlines() if line)
+                    if lines.get("event") == kind:
+                        return int(lines["id"]), json.loads(lines["data"])
         raise AssertionError("the stream ended")
 
     number, feeder = await first(0, "feeder")

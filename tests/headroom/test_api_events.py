@@ -50,15 +50,17 @@ async def lines(house: House, token: str, **headers: str) -> AsyncIterator[str]:
     try:
         async with asyncio.timeout(20):
             while (text := await queue.get()) is not None:
-                yield text
+                for event in text.split("\n\n")[:-1]:
+                    yield f"{event}\n\n"
     finally:
         leave.set()
         await running
 
 
 def parsed(text: str) -> tuple[str, int, dict[str, Any]] | None:
+    """An event with an id: the service's time has none."""
     found = dict(line.partition(": ")[::2] for line in text.splitlines())
-    return (found["event"], int(found.get("id", 0)), json.loads(found["data"])) if "event" in found else None
+    return (found["event"], int(found["id"]), json.loads(found["data"])) if "id" in found else None
 
 
 async def test_what_somebody_changes_is_told_and_a_client_resumes() -> None:
@@ -87,7 +89,7 @@ async def test_what_somebody_changes_is_told_and_a_client_resumes() -> None:
                 break
         await again.aclose()  # type: ignore[attr-defined]
         stale = lines(house, token, **{"Last-Event-ID": "7"})
-        assert [parsed(text) async for text, _ in _first(stale, 2)][1][0] == "reset"  # type: ignore[index]
+        assert [parsed(text) async for text, _ in _first(stale, 3)][2][0] == "reset"  # type: ignore[index]
         await stale.aclose()  # type: ignore[attr-defined]
 
 
