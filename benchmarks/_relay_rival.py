@@ -40,8 +40,8 @@ async def main(csms_port: int, certificate: str) -> None:
             both.create_task(pump(charger, csms))
             both.create_task(pump(csms, charger))
 
-    options = {"subprotocols": subprotocols, "compression": None, "backlog": 4096, "ssl": context}
-    async with serve(relay, "127.0.0.1", 0, **options) as server:
+    listening = serve(relay, "127.0.0.1", 0, subprotocols=subprotocols, compression=None, backlog=4096, ssl=context)
+    async with listening as server:
         print(next(iter(server.sockets)).getsockname()[1], flush=True)
         await server.serve_forever()
 

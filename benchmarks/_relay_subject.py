@@ -66,7 +66,7 @@ def site(chargers: int, csms_url: str) -> Site:
     names = [ChargerId(f"CP{number:05d}") for number in range(chargers)]
     evses = [Evse(EvseId(f"{name}-1"), name, 1, feeder, PHASES, failsafe_a=6.0) for name in names]
     listed = tuple(Charger(evse.charger, (evse,)) for evse in evses)
-    panel = Feeder(feeder, None, 8.0 * chargers, PHASES)
+    panel = Feeder(feeder, 8.0 * chargers)
     return Site(SiteId("garage"), "UTC", CsmsSettings(csms_url), (panel,), listed)
 
 

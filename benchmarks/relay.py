@@ -97,11 +97,15 @@ def _fields(stack: ExitStack, wire: Wire, names: Sequence[str], count: int) -> l
     return found
 
 
+def _figures(fields: Sequence[_Field]) -> _Figures:
+    return {field.name: [] for field in fields}
+
+
 def _at_few() -> Iterator[Line]:
     wire, names = Wire(), (*_RIVALS, "alone", "tap")
     with ExitStack() as stack:
         fields = _fields(stack, wire, names, FEW)
-        mixed, meters = ({name: [] for name in names} for _ in range(2))
+        mixed, meters = _figures(fields), _figures(fields)
         for _ in range(ROUNDS):
             for field in fields:
                 mixed[field.name].append(field.saturated_us(DAY))
@@ -117,7 +121,7 @@ def _at_a_pace(stack: ExitStack, wire: Wire, fields: Sequence[_Field]) -> Iterat
     stack.callback(direct.close)
     direct.connect(direct.csms_port, FEW)
     wire.until(lambda: direct.entered >= FEW, 20, "chargers connect without a relay")
-    cpu, p50, p99 = ({field.name: [] for field in fields} for _ in range(3))
+    cpu, p50, p99 = _figures(fields), _figures(fields), _figures(fields)
     for _ in range(ROUNDS):
         floor_us = latencies_us(direct)
         for field in fields:
@@ -139,7 +143,7 @@ def _at_many() -> Iterator[Line]:
     wire, names = Wire(), (*_RIVALS, "tap")
     with ExitStack() as stack:
         fields = _fields(stack, wire, names, MANY)
-        mixed: _Figures = {name: [] for name in names}
+        mixed = _figures(fields)
         for _ in range(ROUNDS):
             for field in fields:
                 mixed[field.name].append(field.saturated_us(DAY))
