@@ -70,11 +70,15 @@ class _Minute:
             summed = self.sums.setdefault(name, {})
             for phase, current_a in amps.items():
                 summed[phase] = summed.get(phase, 0.0) + current_a * seconds
+        self.curtailed_ws += load.curtailed_w * seconds
+        self.waiting_s += load.waiting * seconds
+        return self.touch(load)
+
+    def touch(self, load: _Load) -> "_Minute":
+        """A load that stands now, for however long."""
         for phase, base_a in load.base_a.items():
             self.largest_a[phase] = max(self.largest_a.get(phase, 0.0), base_a + load.ev_a[phase])
         self.limit_a = min(self.limit_a, load.limit_a)
-        self.curtailed_ws += load.curtailed_w * seconds
-        self.waiting_s += load.waiting * seconds
         return self
 
     def record(self, site: SiteId, feeder: FeederId, at: datetime) -> FeederMinute:
@@ -132,6 +136,8 @@ class LoadMinutes:
         minute = _minute_of(now)
         if self._minute != minute:
             self._minute, self._minutes = minute, {}
+        for feeder, kept in self._minutes.items():
+            kept.touch(self._loads[feeder])
         return records + tuple(self._written())
 
     def _pass_time(self, now: datetime) -> Iterator[FeederMinute | Shortfall]:

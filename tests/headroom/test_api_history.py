@@ -59,12 +59,15 @@ async def test_a_feeder_s_load_is_told_in_steps_weighted_by_time(house: House) -
 
 
 async def test_what_is_decided_now_is_told_at_once(house: House) -> None:
+    house.read_meters(60.0)
     await house.decided()
     now = house.service.clock.now()
     found = await house.get("/sites/demo/load?feeder=main")
     assert found["at"]
     assert datetime.fromisoformat(found["at"][-1]) <= now
-    assert found["phases"]["A"]["ev_a"][-1] > 0.0
+    phase = found["phases"]["A"]
+    assert phase["largest_a"][-1] == 60.0, "what the meter read"
+    assert 5.0 <= phase["base_a"][-1] + phase["ev_a"][-1] <= 60.0, "the mean"
     assert (await house.client.get("/api/v1/sites/demo/load?feeder=none")).status_code == 404
 
 

@@ -27,6 +27,7 @@ export const timeline = {
   markPrompted: "something happened",
   markFell: "a simpler way answered",
   decision: "Decision",
+  at: "At",
   trigger: "Because of",
   rung: "Decided by",
   rungs: { strategy: "the strategy", water_filling: "water-filling", fallback: "the fall-back" } as Record<string, string>,

@@ -88,7 +88,7 @@ function Whole({ building, decision, still }: { building: Building; decision: De
   return (
     <div class="decision">
       <Stats>
-        <Stat name={t.scrub} value={<time dateTime={decision.at}>{fullTime(decision.at, building.zone)}</time>} />
+        <Stat name={t.at} value={<time dateTime={decision.at}>{fullTime(decision.at, building.zone)}</time>} />
         <Stat
           name={t.rung}
           value={t.rungs[decision.rung] ?? decision.rung}

@@ -4,7 +4,7 @@ import type uPlot from "uplot";
 import { Chart, colour, type Line } from "../../components/chart";
 import { texts } from "../../texts";
 import { type Phase, stack } from "./stack";
-import type { History } from "./timeline";
+import { AHEAD, type History } from "./timeline";
 
 const t = texts.timeline;
 
@@ -51,7 +51,7 @@ export function LoadChart({ history, phase, zone, at }: Props) {
     }),
     [],
   );
-  const first = made.at[0] ?? 0;
+  const from = Math.max(Date.parse(history.load.since) / 1000, made.at[0] ?? 0);
   return (
     <Chart
       key={at ?? 0}
@@ -60,12 +60,19 @@ export function LoadChart({ history, phase, zone, at }: Props) {
       zone={zone}
       label={t.chart(history.load.feeder, phase)}
       height={300}
-      from={Math.max(Date.parse(history.load.since) / 1000, first)}
-      to={history.until / 1000}
+      from={from}
+      to={endOf(history, from)}
       atLeast={history.load.usable_a}
       options={options}
     />
   );
+}
+
+/** As much of the future as goes well with what was seen: a demo that has just begun is not all future. */
+function endOf(history: History, from: number): number {
+  const last = Date.parse(history.load.at.at(-1) ?? "") / 1000;
+  if (history.forecast === null || Number.isNaN(last)) return history.until / 1000;
+  return Math.min(history.until / 1000, last + Math.max(600, AHEAD * (last - from)));
 }
 
 function soft(token: string, part: number): string {

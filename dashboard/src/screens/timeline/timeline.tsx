@@ -17,7 +17,7 @@ import "./timeline.css";
 const t = texts.timeline;
 const HOUR_MS = 3_600_000;
 /** How much of the future is shown beside each span. */
-const AHEAD = 0.35;
+export const AHEAD = 0.35;
 
 export default function Timeline({ building, query }: ScreenProps) {
   const feeders = building.site.value?.feeders ?? [];
