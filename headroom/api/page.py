@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import FileResponse, HTMLResponse, Response
 from starlette.exceptions import HTTPException
 
@@ -16,6 +16,8 @@ _UNBUILT = """<!doctype html><html lang="en"><title>Headroom</title>
 _FOR_EVER = "public, max-age=31536000, immutable"
 """For files whose name changes with what is in them."""
 _ASK_AGAIN = "no-cache"
+_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+"""All that a build has beside its document; nothing else is served."""
 
 
 def router(built: Path = BUILT) -> APIRouter:
@@ -37,31 +39,17 @@ def router(built: Path = BUILT) -> APIRouter:
         return document()
 
     @routes.get("/assets/{name}", include_in_schema=False)
-    async def asset(name: str, request: Request) -> Response:
-        return _file(built / "assets" / name, _FOR_EVER, request)
+    async def asset(name: str) -> Response:
+        return _file(built / "assets" / name, _FOR_EVER)
 
     @routes.get("/{name}", include_in_schema=False)
-    async def beside(name: str, request: Request) -> Response:
-        return _file(built / name, _ASK_AGAIN, request)
+    async def beside(name: str) -> Response:
+        return _file(built / name, _ASK_AGAIN)
 
     return routes
 
 
-def _file(path: Path, cached: str, request: Request) -> Response:
-    """A file of the build; compressed where the build left that beside it and the browser takes it."""
-    if path.name.startswith(".") or path.suffix in {"", ".gz"} or not path.is_file():
+def _file(path: Path, cached: str) -> Response:
+    if path.suffix not in _TYPES or not path.is_file():
         raise HTTPException(404)
-    headers = {"Cache-Control": cached, "Vary": "Accept-Encoding"}
-    packed = path.with_name(path.name + ".gz")
-    if "gzip" in request.headers.get("accept-encoding", "") and packed.is_file():
-        headers["Content-Encoding"] = "gzip"
-        return FileResponse(packed, headers=headers, media_type=_TYPES.get(path.suffix))
-    return FileResponse(path, headers=headers, media_type=_TYPES.get(path.suffix))
-
-
-_TYPES = {
-    ".js": "text/javascript",
-    ".css": "text/css",
-    ".svg": "image/svg+xml",
-    ".webmanifest": "application/manifest+json",
-}
+    return FileResponse(path, headers={"Cache-Control": cached}, media_type=_TYPES[path.suffix])
