@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from headroom.commissioning.record import Record, Step
     from headroom.commissioning.visit import Visit
 
-app = typer.Typer(help="Commissioning: show that fall-backs hold, and what meters and phases are.")
+app = typer.Typer()
 
 
 @app.callback(invoke_without_command=True)

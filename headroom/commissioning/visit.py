@@ -187,8 +187,9 @@ class Visit:
         def enough(seen: Seen) -> bool:
             return seen.drawn_a is not None and seen.drawn_a >= least_a
 
-        if enough(await watcher.look()):
-            return True
+        charges = (await watcher.look()).drawn_a or 0.0
+        if charges > 1.0 and await watcher.until(enough, self.pace.grace_s) is not None:
+            return True  # one that was lowered needs a while to rise
         text = f"Plug a car in at {evse} and start it: it must draw {least_a:g} A or more."
         return await self.asker.done(f"{evse}/car", text) and await watcher.until(enough) is not None
 

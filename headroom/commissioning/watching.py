@@ -20,6 +20,7 @@ class Pace:
 
     poll_s: float = 2.0
     patience_s: float = 600.0
+    grace_s: float = 120.0
     watch_s: float = 60.0
     power_watch_s: float = 300.0
 
@@ -44,9 +45,9 @@ class Watcher:
             self.new.append(seen)
         return seen
 
-    async def until(self, holds: Callable[[Seen], bool]) -> Seen | None:
+    async def until(self, holds: Callable[[Seen], bool], within_s: float | None = None) -> Seen | None:
         """Look until something is so; None where it does not come to be in good time."""
-        ends_at = self.clock.now() + timedelta(seconds=self.pace.patience_s)
+        ends_at = self.clock.now() + timedelta(seconds=self.pace.patience_s if within_s is None else within_s)
         while True:
             seen = await self.look()
             if holds(seen):

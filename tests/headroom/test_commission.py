@@ -1,17 +1,23 @@
 """A whole visit against the live service: its REST API, simulated chargers, cars and meters, in virtual time."""
 
 import asyncio
+import json
+import sys
 from pathlib import Path
 
 import pytest
+import uvicorn
+from api_world import a_house
 from commission_world import Place, at_a_place, commissioned, site_text
 
 from domain.errors import HeadroomError
 from domain.ids import EvseId
+from headroom.access.roles import Role
 from headroom.commission_command import carried_out
 from headroom.commissioning.asking import Answers
 from headroom.commissioning.record import FALL_BACK_STEPS, Step, Verdict, load
 from headroom.commissioning.seal import verified
+from headroom.settings import child_environment
 from inventory.site_file import parse_site
 from simulators.behaviour import Behaviour
 
@@ -113,7 +119,7 @@ def test_a_panel_without_room_for_the_worst_is_not_tried() -> None:
         assert found.verdict is Verdict.UNCLEAR
         assert "not tried" in found.text
 
-    at_a_place(script, text=site_text(3, rating_a=80.0))
+    at_a_place(script, text=site_text(1, rating_a=40.0))
     assert not any("pull" in one for one in asked)
 
 
@@ -122,7 +128,7 @@ def test_a_visit_goes_on_where_it_was_broken_off(tmp_path: Path) -> None:
 
     async def script(place: Place) -> None:
         visit = await place.visit()
-        visit.asker = Answers({"E1/identity/label": True})
+        visit.asker = Answers({"E1/identity/label": True, "E1/car": True})
         with pytest.raises(HeadroomError, match="does not answer 'E1/link/pull'"):
             await carried_out(visit, ([], []), state, report, None)
         kept = load(state, "quay")
@@ -161,6 +167,43 @@ def test_a_trial_limit_lowers_and_never_raises() -> None:
             assert (await place.client.put("/api/v1/evses/E1/trial-limit", json=wrong)).status_code == 422
 
     at_a_place(script, text=site_text(1))
+
+
+async def test_the_command_itself_over_a_socket(tmp_path: Path) -> None:
+    """Nobody on site can do anything: what can be seen without them is told, and no more."""
+    (tmp_path / "answers.yaml").write_text("'*': no\n")
+    async with a_house(mode="token") as house:
+        server = uvicorn.Server(uvicorn.Config(house.app, port=0, log_config=None, lifespan="off"))
+        serving = asyncio.get_running_loop().create_task(server.serve())
+        while not server.started:
+            await asyncio.sleep(0.02)
+        url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        operator = await house.with_role(Role.OPERATOR)
+        (tmp_path / "token").write_text(operator.headers["Authorization"].removeprefix("Bearer ") + "\n")
+        given = ["--api", url, "--token-file", "token", "--answers", "answers.yaml", "--evse", "P2-01", "--json"]
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "headroom", "commission", *given),
+            cwd=tmp_path,
+            stdout=asyncio.subprocess.PIPE,
+            env=child_environment(PYTHONPATH=str(Path(__file__).parents[2])),
+        )
+        said, _ = await process.communicate()
+        house.service.feed.close()
+        server.should_exit = True
+        await serving
+    found = json.loads(said)
+    assert process.returncode == 1
+    assert found["proven_all"] is False
+    steps = {name: one["verdict"] for name, one in found["evses"]["P2-01"]["steps"].items()}
+    assert steps == {
+        "identity": "failed",
+        "meter": "unclear",
+        "link": "skipped",
+        "power": "skipped",
+        "clock": "skipped",
+    }
+    assert found["evses"]["P1-01"]["steps"] == {}
+    assert verified((tmp_path / "commissioning.html").read_bytes()).site == "demo"
 
 
 def test_answers_are_read_from_a_file(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from domain.errors import HeadroomError
@@ -101,6 +101,7 @@ def test_a_fall_back_is_judged_by_what_the_meter_showed(seen: Absence, verdict: 
     assert (found.verdict, said in found.text) == (verdict, True), found.text
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(0, 40), min_size=3, max_size=20),
     st.floats(0, 40),
@@ -158,6 +159,7 @@ def test_a_seal_is_of_every_byte_and_of_one_installation() -> None:
         assert not is_genuine(replace(signed(SECRET, Seal("quay", "1" * 64, NOW, "Ada")), **change))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 400), st.binary(min_size=1, max_size=3))
 def test_no_byte_of_a_report_can_be_changed(at: int, instead: bytes) -> None:
     good = sealed("<html><body>E1: failed</body></html>\n").encode()
@@ -185,6 +187,7 @@ chargers:
 """
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["E1", "E2", "E3", "E4"]), st.booleans()))
 def test_the_lines_to_change_say_what_was_found_and_nothing_else(proven: dict[str, bool]) -> None:
     after = changed(SITE, "site.yaml", proven)
