@@ -15,7 +15,7 @@ from domain.session import EvseState, Session
 from domain.setpoint import Decision, Reason, ReasonKind, Rung, Setpoint
 from domain.site import Phase, PhaseAmps
 from domain.snapshot import EvseView, FeederView, LoadSource, SiteSnapshot, TemporaryLimit
-from headroom.load_minutes import MINUTE, LoadMinutes
+from headroom.load_minutes import LoadMinutes
 from inventory.load_book import FeederMinute, Shortfall
 from inventory.records import Record, record_key, session_id
 from inventory.site_file import parse_site
@@ -155,7 +155,7 @@ def test_what_a_session_waits_and_lacks_is_added_up_and_only_where_the_building_
     records += told(book, 90, limit_a=12.0)
     records += told(book, 150, limit_a=0.0)
     records += told(book, 170, limit_a=0.0, kind=ReasonKind.CAR_FULL)
-    records += told(book, 900, limit_a=0.0)
+    records += told(book, 400, limit_a=0.0)
     (lack,) = [one for one in kept(*records).values() if isinstance(one, Shortfall)]
     assert lack.session == session_id(CAR)
     assert (lack.waited_s, lack.longest_wait_s) == (pytest.approx(110.0), pytest.approx(90.0))
@@ -177,4 +177,6 @@ def test_a_car_that_leaves_is_forgotten_and_another_starts_anew() -> None:
     records = [*told(book, 120, limit_a=0.0, car=other), *told(book, 150, limit_a=0.0, car=other)]
     lacks = [one for one in kept(*records).values() if isinstance(one, Shortfall)]
     assert [(one.session, one.since, one.waited_s) for one in lacks] == [(session_id(other), at(120), 30.0)]
-    assert timedelta(seconds=60) == MINUTE
+    back = [*told(book, 160, limit_a=0.0), *told(book, 170, limit_a=0.0)]
+    (again,) = [one for one in kept(*back).values() if isinstance(one, Shortfall) and one.session == session_id(CAR)]
+    assert (again.since, again.waited_s) == (at(160), 10.0), "what was counted before it left stands in its own row"
