@@ -96,6 +96,7 @@ class _ServiceCollector:
         yield from _evses(self._controllers, now)
         yield from _alarms(self._controllers)
         yield _notifications(self._service)
+        yield from self._service.more_metrics()
         ready = GaugeMetricFamily("headroom_ready", "1 where /readyz is 200.")
         ready.add_metric([], 0.0 if self._service.missing() else 1.0)
         yield ready

@@ -1,8 +1,10 @@
 """The running service: its sites, and what the API asks of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+
+from prometheus_client.core import Metric
 
 from domain.errors import UnknownIdError
 from domain.ids import ChargerId, EvseId, MeterId, SiteId
@@ -39,6 +41,10 @@ class Service:
     """What became of the messages to each webhook, by its name."""
     keys: dict[str, bytes] = field(default_factory=dict, repr=False)
     """Signing keys of this installation, as far as they were needed."""
+
+    def more_metrics(self) -> Iterator[Metric]:
+        """What this kind of service measures beyond what all do."""
+        return iter(())
 
     async def listed(self) -> Sequence[Site]:
         """The sites, as they are decided on now."""

@@ -1,9 +1,10 @@
 """A process of a fleet as its API sees it: what it serves itself, and what it needs to do its work."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from prometheus_client.core import Metric
 from sqlalchemy import Connection, select
 
 from domain.errors import UnknownIdError
@@ -14,6 +15,7 @@ from headroom.bus import Handler, InProcessBus
 from headroom.charger_lore import SiteBook
 from headroom.fleet.connection import Fleet
 from headroom.fleet.controllers import Controllers
+from headroom.fleet.metrics import fleet_metrics
 from headroom.fleet.worker import Worker
 from headroom.service import Service
 from headroom.switching import as_switched
@@ -111,6 +113,10 @@ class FleetService(Service):
     draining: bool = False
     reaches: Callable[[], bool] = lambda: True
     """Whether Redis answered when it was asked last."""
+
+    def more_metrics(self) -> Iterator[Metric]:
+        """See `Service`."""
+        return fleet_metrics(self)
 
     async def listed(self) -> Sequence[Site]:
         """All sites of the fleet, as they are decided on now."""

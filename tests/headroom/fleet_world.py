@@ -82,20 +82,20 @@ class Wires:
         self.applied: list[ApplySetpoint] = []
         self.cut_off: list[ChargerId] = []
         self.forgotten: list[ChargerId] = []
-        self._worker, self._clock = worker, clock
+        self.worker, self._clock = worker, clock
         worker.proxy = self  # type: ignore[assignment]
 
     async def connect(self, charger: str) -> None:
         """A charger is let in."""
-        await self._worker.prepare(ChargerId(charger))
-        self._worker.publish(ChargerConnected(ChargerId(charger), self._clock.now(), "ocpp1.6"))
+        await self.worker.prepare(ChargerId(charger))
+        self.worker.publish(ChargerConnected(ChargerId(charger), self._clock.now(), "ocpp1.6"))
 
     def apply(self, command: ApplySetpoint) -> None:
         """The proxy's."""
         self.applied.append(command)
         now = self._clock.now()
-        self._worker.publish(SetpointSent(command.evse, now, command.limit_a, command.decision))
-        self._worker.publish(SetpointAccepted(command.evse, now, command.limit_a, command.decision))
+        self.worker.publish(SetpointSent(command.evse, now, command.limit_a, command.decision))
+        self.worker.publish(SetpointAccepted(command.evse, now, command.limit_a, command.decision))
 
     def cut(self, charger: ChargerId) -> None:
         """The proxy's."""
@@ -115,6 +115,7 @@ class Town:
         self.stores: list[AsyncStore] = []
         self._url, self._prefix, self._database = url, prefix, database
         self._running: list[asyncio.Task[object]] = []
+        self._of_worker: dict[str, asyncio.Task[object]] = {}
 
     def fleet(self) -> Fleet:
         """A connection of one process's own."""
@@ -129,7 +130,7 @@ class Town:
         """A worker that runs."""
         worker = Worker(name, self.book, self.fleet(), await self._store(), self.clock)
         wires = Wires(worker, self.clock)
-        self.start(worker.run)
+        self._of_worker[name] = self.start(worker.run)
         await until(lambda: worker.registered)
         return worker, wires
 
@@ -154,6 +155,10 @@ class Town:
 
         self._running.append(asyncio.get_running_loop().create_task(run()))
         return self._running[-1]
+
+    def kill(self, worker: Worker) -> None:
+        """A worker says nothing more."""
+        self._of_worker[worker.name].cancel()
 
     async def close(self) -> None:
         """End everything; what failed is raised."""
