@@ -19,8 +19,8 @@ from simulators.phasors import Amps
 
 LOAD_MARGIN = 1.3
 """What a decision may take the building's load for, over what it was in the last hour."""
-REMEMBERED = 360
-"""Looks, of ten seconds each."""
+REMEMBERED = 120
+"""Looks, of half a minute each."""
 SLACK_S = 180.0
 """From a turn to its current: decision, reductions that settle, the limit's way, the charger's and the car's delays."""
 ROUND_S = 60.0

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import pairwise
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -34,7 +33,7 @@ ATTEMPTS = 10_000
 or not there is a proxy, and would hide what the proxy loses."""
 TELL_ALL_S = 3600.0
 """How long after the last car came the chargers have to tell the CSMS all they know."""
-LOOKS_EVERY_S = 10.0
+LOOKS_EVERY_S = 30.0
 SETTLED_S = 300.0
 """So long after a fault is over it excuses no overload: longer than limits hold without a link."""
 FORGOTTEN_S = 900.0
@@ -79,6 +78,8 @@ class Verdict:
     frames: int
     energy_kwh: float
     longest_wait_s: float
+    possible_trips: int = 0
+    """How often the fastest breaker within its standard might have opened: told, not judged (docs/trust.md)."""
     report: Mapping[str, object] = field(default_factory=dict, compare=False)
     """What `headroom simulate` tells of a site."""
 
@@ -194,8 +195,6 @@ class _Day:
         violations += [f"promise: {text}" for text in self._waits.complaints]
         if self._disk.late_writes:
             violations.append(f"fencing: {self._disk.late_writes} writes of a life after a newer one had begun")
-        if _one_at_a_time(run.faults) and (times := twin.world.judge.possible_trips) and not report.breaker_trips:
-            violations.append(f"above rating by more than the trip curve allows: {times} times; worst {report.worst}")
         if report.breaker_trips:
             violations.append(f"breaker trips: {report.breaker_trips}; the highest loading was at {report.worst}")
         if self._calm_overload_s > 0:
@@ -214,6 +213,7 @@ class _Day:
             frames=twin.judge.relayed(),
             energy_kwh=report.energy_delivered_kwh,
             longest_wait_s=report.longest_wait_s,
+            possible_trips=twin.world.judge.possible_trips,
             report=self._report,
         )
 
@@ -224,9 +224,3 @@ def _of_books(books: Books) -> list[str]:
         *(f"transaction doubled: {text}" for text in books.doubled),
         *(f"transaction wrong: {text}" for text in books.wrong),
     ]
-
-
-def _one_at_a_time(faults: Sequence[Fault]) -> bool:
-    """Whether no fault begins before the one before it is over."""
-    ordered = sorted(faults, key=lambda fault: fault.at_s)
-    return all(before.ends_s < after.at_s for before, after in pairwise(ordered))

@@ -29,6 +29,7 @@ LEDGER_FIELDS = (
     "violations",
     "overload_s",
     "max_loading",
+    "possible_trips",
     "transactions",
     "frames",
 )
@@ -116,7 +117,7 @@ def note(ledger: Path, day: Day) -> None:
         if fresh:
             writer.writerow(LEDGER_FIELDS)
         found = day.verdict
-        counted = (len(found.violations), round(found.overload_s, 1), round(found.max_loading, 4))
+        counted = (len(found.violations), round(found.overload_s, 1), round(found.max_loading, 4), found.possible_trips)
         writer.writerow((DRAWING, day.seed, found.days, found.faults, *counted, found.transactions, found.frames))
 
 
