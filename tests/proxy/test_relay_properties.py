@@ -85,6 +85,7 @@ class World:
         if answered is None:
             return None
         call, frame = answered
+        assert not call.action.startswith("Asked"), "the reply to it is asked about as well"
         return [ToCharger(raw), Exchange(call, True, bytes(frame.payload), now.at, now.mono_s)]
 
     def call(self, side: Side, reuse: bool) -> None:

@@ -1,6 +1,7 @@
 """A desk is told what it listens to, and what it does not listen to would have told it nothing."""
 
 import itertools
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -18,6 +19,22 @@ from proxy.surroundings import Moments
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 NAME = ChargerId("CP001")
+TELLING = {
+    "timestamp": T0.isoformat(),
+    "connectorId": 1,
+    "evse": {"id": 1},
+    "evseId": 1,
+    "status": "Charging",
+    "connectorStatus": "Occupied",
+    "eventType": "Started",
+    "transactionId": 7,
+    "transactionInfo": {"transactionId": "t"},
+    "activated": True,
+    "meterValue": [
+        {"timestamp": T0.isoformat(), "sampledValue": [{"value": 5, "measurand": "Current.Import"}]},
+    ],
+}
+"""Something for every reader."""
 
 
 @pytest.mark.parametrize("version", sorted(POLICY))
@@ -26,8 +43,7 @@ def test_what_a_desk_does_not_hear_would_tell_it_nothing(version):
     evse = Evse(EvseId("e1"), NAME, 1, FeederId("main"), PHASES, failsafe_a=6.0)
     desk = ChargerDesk(Charger(NAME, (evse,)), version, lambda: str(next(ids)))
     desk.connected(T0)
-    told = {"timestamp": T0.isoformat(), "transactionInfo": {"transactionId": "t"}, "activated": True, "connectorId": 1}
-    payload = repr(told).replace("'", '"').replace("True", "true").encode()
+    payload = json.dumps(TELLING).encode()
     for action in POLICY[version]:
         call = Call(Side.CHARGER, "1", action, payload, T0)
         if action not in desk.heard.calls:
