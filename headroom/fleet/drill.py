@@ -65,7 +65,10 @@ backend workers
 
 @dataclass(frozen=True, slots=True)
 class DrillOptions:
-    """`rest_s`: how long the fleet is left alone between two kills; `roles`: of which kinds processes are killed."""
+    """`kills` processes at random, or one of each of `victims` in turn: of the kind of a controller, the one that
+    reigns. `pauses`: how often the one that reigns is stopped until another does, and woken. `rest_s`: how long the
+    fleet is left alone in between.
+    """
 
     database: str
     redis: str
@@ -76,7 +79,8 @@ class DrillOptions:
     speed: float = 10.0
     rest_s: float = 3.0
     seed: int = 1
-    roles: Sequence[str] = ("proxy", "controller", "api")
+    victims: Sequence[str] = ()
+    pauses: int = 0
 
 
 class Member:
@@ -191,6 +195,7 @@ class Drill:
 
     def __init__(self, options: DrillOptions) -> None:
         self.killed: list[str] = []
+        self.paused: list[Mapping[str, bool]] = []
         self.take_overs_s: list[float] = []
         self._options = options
         self._random = random.Random(options.seed)
@@ -215,9 +220,12 @@ class Drill:
                 await asyncio.wait_for(twin.connected(), _STARTS_WITHIN_S)
                 world = twin.open_world(demo_arrivals(self._site, self._clock.now(), 48), pusher.put)
                 opened = group.create_task(world.run())
-                for _ in range(options.kills):
+                for victim in options.victims or [""] * options.kills:
                     await asyncio.sleep(options.rest_s)
-                    await self._kill_one(fleet)
+                    await self._kill(fleet, await self._victim(fleet, victim))
+                for _ in range(options.pauses):
+                    await asyncio.sleep(options.rest_s)
+                    await self._pause(fleet)
                 await asyncio.sleep(options.rest_s)
                 opened.cancel()
                 books = await self._until_told()
@@ -228,16 +236,35 @@ class Drill:
             twin.csms.stop()
         return {**self._report(), "transactions": books}
 
-    async def _kill_one(self, fleet: Fleet) -> None:
-        victim = self._random.choice([one for one in fleet.members if one.role in self._options.roles])
+    async def _victim(self, fleet: Fleet, role: str) -> Member:
+        if not role:
+            return self._random.choice(fleet.members)
+        return await self._reigning(fleet) if role == "controller" else self._random.choice(fleet.of(role))
+
+    async def _reigning(self, fleet: Fleet, besides: Member | None = None) -> Member:
+        """Who controls the site, as soon as somebody does."""
+        async with asyncio.timeout(_TAKEN_OVER_WITHIN_S):
+            while (found := await fleet.in_charge(self._site.id)) is None or found is besides:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        return found
+
+    async def _pause(self, fleet: Fleet) -> None:
+        """Stop who reigns, as a machine does that is overloaded, and wake it once another does."""
+        asleep = await self._reigning(fleet)
+        asleep.signal(signal.SIGSTOP)
+        awake = await self._reigning(fleet, besides=asleep)
+        asleep.signal(signal.SIGCONT)
+        await asyncio.sleep(self._options.rest_s)
+        now = await self._reigning(fleet)
+        self.paused.append({"stood_back": now is awake, "woke_to_reign": now is asleep})
+
+    async def _kill(self, fleet: Fleet, victim: Member) -> None:
         reigned = victim.role == "controller" and await fleet.in_charge(self._site.id) is victim
         begun_s = monotonic_s()
         await victim.end(signal.SIGKILL)
         self.killed.append(victim.name)
         if reigned:
-            async with asyncio.timeout(_TAKEN_OVER_WITHIN_S):
-                while await fleet.in_charge(self._site.id) is None:  # noqa: ASYNC110 - another process's doing
-                    await asyncio.sleep(0.02)
+            await self._reigning(fleet, besides=victim)
             self.take_overs_s.append(monotonic_s() - begun_s)
         print(f"{len(self.killed)}: {victim.name} was killed", *self.take_overs_s[-1:] * reigned, file=sys.stderr)
         await victim.start()
@@ -251,7 +278,7 @@ class Drill:
                 while not books.clean or sum(len(charger.outbox) for charger in chargers):
                     await asyncio.sleep(0.5)
                     books = judged(chargers, self._twin.csms.ledger)
-        return {"total": books.total, "lost": books.lost, "doubled": books.doubled, "wrong": books.wrong}
+        return {"total": books.transactions, "lost": books.lost, "doubled": books.doubled, "wrong": books.wrong}
 
     def _report(self) -> dict[str, object]:
         measured = self._twin.report()
@@ -259,6 +286,7 @@ class Drill:
         times = sorted(self.take_overs_s)
         return {
             "kills": len(self.killed),
+            "paused": self.paused,
             "killed": {name: self.killed.count(name) for name in sorted(set(self.killed))},
             "take_over_s": {"count": len(times), "median": median(times), "max": times[-1]} if times else None,
             **{name: measured.get(name) for name in kept},

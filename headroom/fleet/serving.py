@@ -19,6 +19,7 @@ from headroom.bootstrap import Outside
 from headroom.charger_gate import open_gates, watch_files
 from headroom.charger_lore import SiteBook
 from headroom.clock import monotonic_s
+from headroom.collecting import collect_seldom
 from headroom.console import print_json
 from headroom.decider import shared
 from headroom.fleet.connection import Fleet
@@ -85,6 +86,7 @@ async def run_fleet(
             process.parts.append(partial(watch_files, tuple(gates.values()), server_tls, clock))
         if deciders:
             process.parts.append(Retention(store, clock, settings.keep_days, settings.keep_sessions_days).run)
+        collect_seldom()
         await _run(process, member, listening, (bound, server_tls), as_json=as_json)
     finally:
         for decider in deciders.values():
