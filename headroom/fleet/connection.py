@@ -92,7 +92,7 @@ class _WholePipeline(Pipeline):
 
 class _WholeClient(redis.Redis):
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        return await _whole(super().execute_command(*args, **options))
+        return await _whole(super().execute_command(*args, **options))  # type: ignore[no-untyped-call]
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
         return _WholePipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)

@@ -10,7 +10,7 @@ import structlog
 from domain.errors import StorageError
 from domain.ids import SiteId
 from headroom.control_loop import SiteController
-from headroom.decider import ProcessDecider
+from headroom.decider import Decider
 from headroom.fleet.connection import TROUBLE, text, unless_cancelled
 from headroom.fleet.lease import RENEW_EVERY_S, Lease, Leases
 from headroom.fleet.reign import Reign, Throne
@@ -28,7 +28,7 @@ _AFTER_FAILURE_S = 1.0
 class Controllers:
     """One process's. `controllers` is what the API asks: those of the sites that are under control here now."""
 
-    def __init__(self, leases: Leases, deciders: Mapping[SiteId, ProcessDecider], throne: Throne) -> None:
+    def __init__(self, leases: Leases, deciders: Mapping[SiteId, Decider], throne: Throne) -> None:
         self.leases = leases
         self.reigns: dict[SiteId, Reign] = {}
         self.controllers: dict[SiteId, SiteController] = {}

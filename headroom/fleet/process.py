@@ -15,7 +15,7 @@ from headroom.bus import InProcessBus
 from headroom.charger_lore import SiteBook
 from headroom.clock import lease_clock_s
 from headroom.control_loop import SiteController
-from headroom.decider import ProcessDecider
+from headroom.decider import Decider
 from headroom.feed import Feed
 from headroom.fleet.connection import Fleet
 from headroom.fleet.controllers import Controllers
@@ -97,7 +97,7 @@ class Process:
             messages.add_site(site.id, await self._outside.store.transact(known))
         self.parts += [self._worker.run, messages.run, messages.keep_within_bounds]
 
-    def reign(self, deciders: Mapping[SiteId, ProcessDecider], url: str, forecasts: KeeperOptions) -> None:
+    def reign(self, deciders: Mapping[SiteId, Decider], url: str, forecasts: KeeperOptions) -> None:
         """Be a controller."""
 
         async def parts(controller: SiteController, store: Store, bus: InProcessBus) -> list[Part]:

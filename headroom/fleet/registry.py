@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from domain.ids import ChargerId, SiteId
 from headroom.fleet.codec import Cut, encode_order
@@ -111,5 +112,5 @@ class Registry:
         """A worker has ended in order."""
         await self._fleet.client.delete(self._keys.worker(worker), self._keys.commands(worker))
 
-    async def _tell(self, worker: str, fields: Mapping[str, str | bytes]) -> None:
+    async def _tell(self, worker: str, fields: Mapping[Any, Any]) -> None:
         await self._fleet.client.xadd(self._keys.commands(worker), {**fields}, maxlen=_COMMANDS_KEPT, approximate=True)

@@ -19,7 +19,7 @@ from headroom.bootstrap import Commanding, Outside, controller_of
 from headroom.bus import InProcessBus
 from headroom.charger_lore import SiteBook
 from headroom.control_loop import SiteController
-from headroom.decider import ProcessDecider
+from headroom.decider import Decider
 from headroom.feed import Feed
 from headroom.fleet.codec import Acknowledged, not_after
 from headroom.fleet.connection import TROUBLE, Fleet, unless_cancelled
@@ -61,7 +61,7 @@ class Throne:
 class Reign:
     """`run` it once."""
 
-    def __init__(self, site: Site, lease: Lease, decider: ProcessDecider, throne: Throne) -> None:
+    def __init__(self, site: Site, lease: Lease, decider: Decider, throne: Throne) -> None:
         self.site, self.lease = site, lease
         self.bus = InProcessBus()
         self.order = LinkOrder(throne.book.charger_of)
