@@ -6,6 +6,11 @@ import "./styles/frame.css";
 import "./styles/parts.css";
 
 const DRIVER = "/driver/";
+// The service was renewed while this page was open: the screens that it knew have other names now.
+addEventListener("vite:preloadError", () => {
+  location.reload();
+});
+
 const root = document.getElementById("page");
 
 /** A driver's phone loads the driver's view, and everybody else the frame with its screens. */
