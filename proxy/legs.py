@@ -20,14 +20,13 @@ from websockets.server import ServerProtocol
 
 from proxy.closing import Ending, closing_words
 from proxy.network import Unconnected
-from proxy.plain_frames import Cutter, Odd, masked_text_frame, text_frame
+from proxy.plain_frames import PING, Cutter, Odd, masked_ping, masked_text_frame, text_frame
 from proxy.protocol.exchange import Side as ProtocolSide
 from proxy.protocol.frames import Binary
 from proxy.recording import Recording
 
 LOGGER: Final = logging.getLogger("headroom.websockets")
 LOGGER.setLevel(logging.WARNING)  # below that, `websockets` prints whole messages, keys included
-
 
 _NOT_YET: Final = Unconnected()
 _OPEN: Final = State.OPEN
@@ -140,8 +139,7 @@ class Leg(asyncio.Protocol):
         self._frame = text_frame if is_server else masked_text_frame
         self._unsent: list[bytes] = []
         self._nothing_follows = False
-        self._settings = settings
-        self._open_legs = open_legs
+        self._settings, self._open_legs = settings, open_legs
         self._transport: asyncio.Transport = _NOT_YET
         self._owner: LegOwner | None = None
         self._early: list[bytes] = []
@@ -170,6 +168,9 @@ class Leg(asyncio.Protocol):
         message = self._cutter.whole(data)
         if message is not None:
             self._hand_on([message])
+            return
+        if self._websocket.state is _OPEN and self._cutter.is_pong(data):
+            self.answers_pings = True
             return
         messages: list[bytes] = []
         odd = False
@@ -297,7 +298,7 @@ class Leg(asyncio.Protocol):
     def ping(self) -> None:
         """Ask for a sign of life."""
         if self._websocket.state is State.OPEN:
-            self._websocket.send_ping(b"headroom")
+            self._unsent.append(PING if self._frame is text_frame else masked_ping())
             self.flush()
 
     def pause_reading(self) -> None:

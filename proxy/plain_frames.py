@@ -22,6 +22,7 @@ else:
     apply_mask = _fast_mask
 
 _WHOLE_TEXT: Final = 0x81
+_WHOLE_PING, _WHOLE_PONG = 0x89, 0x8A
 _FIN, _OPCODE, _CONT, _CLOSE, _FIRST_CONTROL = 0x80, 0x0F, 0x0, 0x8, 0x8
 _OPCODES: Final = frozenset({0x0, 0x1, 0x2, 0x8, 0x9, 0xA})
 _MASKED: Final = 0x80
@@ -29,6 +30,8 @@ _SHORT: Final = tuple(bytes((_WHOLE_TEXT, length)) for length in range(126))
 _SHORT_MASKED: Final = tuple(bytes((_WHOLE_TEXT, _MASKED | length)) for length in range(126))
 
 
+PING: Final = bytes((_WHOLE_PING, 8)) + b"headroom"
+"""A ping as a server sends it."""
 _MASKS_AT_ONCE: Final = 1024
 """A system call for each costs more than all else that is done to a frame."""
 _masks: list[bytes] = []
@@ -70,6 +73,13 @@ class Cutter:
         elif second == 126 and size == (data[2] << 8 | data[3]) + 4:
             return data[4:]
         return None
+
+    def is_pong(self, data: bytes) -> bool:
+        """Whether `data` is one whole pong and nothing else, as an idle peer says; then it need not be cut."""
+        if data[0] != _WHOLE_PONG or self._rest or self._faulty or len(data) < 2:
+            return False
+        length = data[1] ^ self._mask_bit
+        return length < 126 and len(data) == length + (6 if self._mask_bit else 2)
 
     def cut(self, data: bytes) -> list[bytes]:
         """Whole messages as plain `bytes`, the rest as `Odd`, in order. Keeps a frame that is not complete yet: never
@@ -143,10 +153,7 @@ def text_frame(payload: bytes) -> bytes:
 
 def masked_text_frame(payload: bytes) -> bytes:
     """A whole text message as a client sends it, with an unpredictable mask [RFC 6455 5.3]."""
-    length = len(payload)
-    if not _masks:
-        _masks.extend(mask for (mask,) in struct.iter_unpack("4s", os.urandom(4 * _MASKS_AT_ONCE)))
-    mask = _masks.pop()
+    length, mask = len(payload), _new_mask()
     if length < 126:
         head = _SHORT_MASKED[length]
     elif length < 65536:
@@ -154,3 +161,15 @@ def masked_text_frame(payload: bytes) -> bytes:
     else:
         head = struct.pack("!BBQ", _WHOLE_TEXT, _MASKED | 127, length)
     return head + mask + apply_mask(payload, mask)
+
+
+def masked_ping() -> bytes:
+    """A ping as a client sends it."""
+    mask = _new_mask()
+    return bytes((_WHOLE_PING, _MASKED | (len(PING) - 2))) + mask + apply_mask(PING[2:], mask)
+
+
+def _new_mask() -> bytes:
+    if not _masks:
+        _masks.extend(mask for (mask,) in struct.iter_unpack("4s", os.urandom(4 * _MASKS_AT_ONCE)))
+    return _masks.pop()

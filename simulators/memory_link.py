@@ -9,10 +9,12 @@ import errno
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextvars import Context, copy_context
-from typing import Any, Literal
+from typing import Any, Literal, TypeVarTuple, Unpack
 
 from simulators.memory_wire import NETWORK, Wire
 from simulators.processes import process_of
+
+Args = TypeVarTuple("Args")
 
 Bytes = bytes | bytearray | memoryview
 Address = tuple[str, int]
@@ -61,7 +63,7 @@ class MemoryTransport(asyncio.Transport):
         if self._closing:
             return
         self._opened = True
-        self._guard("connection_made", lambda: self._protocol.connection_made(self))
+        self._guard("connection_made", self._protocol.connection_made, self)
         self._inward.pump()
 
     # What asyncio promises: reading
@@ -165,7 +167,7 @@ class MemoryTransport(asyncio.Transport):
 
     def take(self, data: bytes) -> None:
         """Data has arrived."""
-        self._guard("data_received", lambda: self.get_protocol().data_received(data))
+        self._guard("data_received", self.get_protocol().data_received, data)
 
     def take_eof(self) -> None:
         """The peer has ended its direction; the protocol decides whether ours stays open."""
@@ -212,7 +214,7 @@ class MemoryTransport(asyncio.Transport):
 
     def _tell_lost(self, error: Exception | None) -> None:
         if self._opened:
-            self._in_owner(lambda: self._protocol.connection_lost(error))
+            self._in_owner(self._protocol.connection_lost, error)
         if self._process is not None:
             self._process.drop(self)
         # Whoever goes on sending to an end that is gone is told so by a reset.
@@ -227,22 +229,22 @@ class MemoryTransport(asyncio.Transport):
             self._writing_paused = True
             self._guard("pause_writing", self._protocol.pause_writing)
 
-    def _guard(self, what: str, call: Callable[[], None]) -> None:
+    def _guard(self, what: str, call: Callable[[Unpack[Args]], object], *args: *Args) -> None:
         """A protocol that raises loses its link, and the loop's handler hears of it."""
         try:
-            self._in_owner(call)
+            self._in_owner(call, *args)
         except Exception as error:  # the contract of asyncio's own transports
             context = {"message": f"Fatal error: protocol.{what}() call failed.", "exception": error}
             self._loop.call_exception_handler({**context, "transport": self, "protocol": self._protocol})
             self.break_off(error)
 
-    def _in_owner(self, call: Callable[[], None]) -> None:
+    def _in_owner(self, call: Callable[[Unpack[Args]], object], *args: *Args) -> None:
         """Call the protocol as its own process would be called: not at all, or later, while that does not run."""
         context = self._owner.copy()
         if self._process is None:
-            context.run(call)
+            context.run(call, *args)
         else:
-            context.run(self._process.run, context, call, ())
+            context.run(self._process.run, context, call, args)
 
     def owner_died(self, *, silently: bool) -> None:
         """The process that held this end is gone, and with it what it had not sent."""

@@ -16,13 +16,14 @@ from urllib.parse import unquote
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
-from websockets.protocol import OPEN
+from websockets.protocol import CONNECTING, OPEN
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
 from domain.errors import HeadroomError
 from simulators.network import Listener, Network
+from simulators.pings import Pings
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 CLOSE_TIMEOUT_S = 5.0
@@ -63,6 +64,7 @@ class WebSocketEnd(asyncio.Protocol):
         self._ws = ws
         self._parts: list[bytes] = []
         self._lost = False
+        self._pings = Pings(is_server=isinstance(ws, ServerProtocol))
         self._deadline: asyncio.TimerHandle | None = None
 
     @property
@@ -107,6 +109,13 @@ class WebSocketEnd(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
+        if self._ws.state is OPEN:
+            pong = self._pings.answer(data)
+            if pong is not None:
+                self.transport.write(pong)
+                return
+        elif self._ws.state is CONNECTING:
+            self._pings.head_came(data)
         self._ws.receive_data(data)
         self._flush()
         for event in self._ws.events_received():

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.client import ClientProtocol
-from websockets.frames import TEXT, Frame
+from websockets.frames import PING as PING_OPCODE
+from websockets.frames import PONG, TEXT, Frame
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
-from proxy.plain_frames import Cutter, Odd, apply_mask, masked_text_frame, text_frame
+from proxy.plain_frames import PING, Cutter, Odd, apply_mask, masked_ping, masked_text_frame, text_frame
 
 MAX = 300
 FIRST_BYTES = st.sampled_from([0x81] * 6 + [0x01, 0x00, 0x80, 0x80, 0x82, 0x89, 0x8A, 0x88, 0x09, 0x83, 0xC1])
@@ -32,7 +33,7 @@ def protocol(masked: bool) -> ServerProtocol | ClientProtocol:
 
 
 def story(told: list[Frame]) -> list[tuple[object, ...]]:
-    return [(frame.opcode, frame.fin, bytes(frame.data)) for frame in told]
+    return [(frame.opcode, frame.fin, b"" if frame.opcode is PONG else bytes(frame.data)) for frame in told]
 
 
 @settings(max_examples=300, deadline=None)
@@ -41,10 +42,12 @@ def story(told: list[Frame]) -> list[tuple[object, ...]]:
     masked=st.booleans(),
     wrongly_masked=st.sampled_from([False] * 9 + [True]),
     junk=st.binary(max_size=12),
-    cuts=st.lists(st.integers(1, 200), max_size=40),
+    cuts=st.none() | st.lists(st.integers(1, 200), max_size=40),
 )
 def test_the_same_events_state_and_answers(frames, masked, wrongly_masked, junk, cuts):
-    stream = b"".join(serialized(*frame, masked is not wrongly_masked) for frame in frames) + junk
+    pieces = [serialized(*frame, masked is not wrongly_masked) for frame in frames]
+    cuts = [len(piece) for piece in reversed(pieces)] if cuts is None else cuts
+    stream = b"".join(pieces) + junk
     whole, rest = protocol(masked), protocol(masked)
     cutter = Cutter(masked=masked, max_bytes=MAX)
     expected: list[Frame] = []
@@ -55,6 +58,9 @@ def test_the_same_events_state_and_answers(frames, masked, wrongly_masked, junk,
         whole.receive_data(chunk)
         expected += whole.events_received()
         at_once = cutter.whole(chunk)
+        if rest.state is State.OPEN and cutter.is_pong(chunk):
+            told.append(Frame(PONG, b""))
+            continue
         for piece in cutter.cut(chunk) if at_once is None else [at_once]:  # as a leg does it
             if isinstance(piece, Odd):
                 rest.receive_data(piece)
@@ -80,6 +86,15 @@ def test_what_is_written_is_what_websockets_reads(size):
     assert text_frame(payload) == Frame(TEXT, payload).serialize(mask=False)
 
 
+def test_a_ping_is_what_websockets_reads():
+    server, client = ServerProtocol(state=State.OPEN), ClientProtocol(parse_uri("ws://x/"), state=State.OPEN)
+    server.receive_data(masked_ping())
+    client.receive_data(PING)
+    for end in (server, client):
+        (frame,) = end.events_received()
+        assert (frame.opcode, frame.fin, bytes(frame.data)) == (PING_OPCODE, True, b"headroom")
+
+
 def test_every_frame_has_a_mask_of_its_own():
     assert len({masked_text_frame(b"same") for _ in range(50)}) == 50
 
@@ -90,3 +105,11 @@ def test_a_frame_that_is_too_long_is_not_collected():
     assert cutter.cut(head[:5]) == []
     assert cutter.cut(head[5:]) == [Odd(head)]
     assert cutter.cut(b"x" * 1000) == [Odd(b"x" * 1000)]
+
+
+def test_what_looks_like_a_pong_within_a_text_is_none():
+    pong = serialized(0x8A, b"headroom", False)
+    cutter = Cutter(masked=False, max_bytes=MAX)
+    assert cutter.is_pong(pong)
+    assert cutter.cut(serialized(0x81, b"before" + pong, False)[: -len(pong)]) == []
+    assert not cutter.is_pong(pong)
