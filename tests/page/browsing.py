@@ -66,7 +66,7 @@ def a_service(*arguments: str, ready: str) -> Iterator[re.Match[str]]:
 
 
 @contextmanager
-def a_demo(speed: int = 30) -> Iterator[str]:
+def a_demo(speed: int = 15) -> Iterator[str]:
     """The address of a running demo's page."""
     options = ("--speed", str(speed), "--api-port", "0", "--ocpp-port", "0")
     with a_service("demo", *options, ready=r"page and API (http://\S+)") as found:

@@ -6,7 +6,7 @@ import pytest
 from browsing import Visit, a_browser, a_demo, a_visit
 from playwright.sync_api import Browser, expect
 
-PATIENCE_MS = 90_000
+PATIENCE_MS = 150_000
 """For the building to do something; a failing test waits as long, a passing one does not."""
 
 
