@@ -88,6 +88,7 @@ def absence(
         (absence([16.0] * 8), "failed", "16.0 A"),
         (absence([8.0] * 8), "failed", "8.0 A"),
         (absence([6.0] * 6 + [16.0] * 2), "failed", "at most 16.0 A"),
+        (absence([5.0] * 18 + [16.0] * 2), "failed", "at most 16.0 A"),
         (absence([6.0] * 3), "unclear", "not seen for long enough"),
         (absence([]), "unclear", "not seen for long enough"),
         (absence([6.0] * 8, watch_s=600.0), "unclear", "of 600 s"),
