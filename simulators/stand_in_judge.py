@@ -7,6 +7,7 @@ import json
 import re
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 STORED = frozenset(
     {
@@ -23,6 +24,7 @@ NEWEST = frozenset({"BootNotification", "StatusNotification"})
 OWN_TIME = frozenset({"Heartbeat"})
 TELL_OF_TAGS = frozenset({"Authorize", "StartTransaction", "TransactionEvent"})
 MOST = 10_000
+V = TypeVar("V")
 _TRANSACTION = re.compile(r'("transactionId"\s*:\s*)-?\d+')
 _TAG = re.compile(r'"id(?:Tag|Token)"\s*:\s*"([^"]*)"')
 _ACCEPTED = re.compile(r'"status"\s*:\s*"Accepted"')
@@ -131,7 +133,7 @@ def content(text: str) -> str:
     return f"{action} {json.dumps(payload, sort_keys=True)}"
 
 
-def _put(known: "OrderedDict[str, object]", key: str, value: object) -> None:
+def _put(known: "OrderedDict[str, V]", key: str, value: V) -> None:
     known[key] = value
     if len(known) > MOST:
         known.popitem(last=False)

@@ -12,6 +12,7 @@ from headroom.campaign.command import under_faults
 from headroom.campaign.fault_file import read_file, written
 from inventory.site_file import parse_site
 from proxy.protocol import lanes
+from proxy.protocol.effects import ToCsms
 from simulators.demo_site import demo_site
 from simulators.faults import Fault, FaultKind
 
@@ -55,9 +56,10 @@ def test_the_smallest_schedule_that_fails_is_written(
     schedule: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A relay that is unfaithful once the CSMS was away: of three faults one is to blame."""
-    seen, original = [0], lanes.ToCsms
+    seen: list[FaultKind] = []
+    original = ToCsms
 
-    def spoilt(raw: bytes) -> lanes.ToCsms:
+    def spoilt(raw: bytes) -> ToCsms:
         spoils = b"StatusNotification" in raw and FaultKind.CSMS_GONE in seen
         return original(raw.replace(b"Available", b"available") if spoils else raw)
 
