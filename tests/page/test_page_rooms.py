@@ -46,45 +46,6 @@ def column(table: Locator, number: int) -> list[str]:
     return table.locator(f"tbody tr td:nth-child({number}) .cell-value").all_inner_texts()
 
 
-def test_the_timeline_goes_back_to_any_decision_and_says_what_else_might_have_been(visit: Visit) -> None:
-    page = visit.page
-    visit.open("/#/demo/timeline?feeder=p1")
-    visit.shows("Timeline")
-    expect(page.get_by_label("Panel", exact=True)).to_have_value("p1")
-    expect(page.get_by_role("img", name=re.compile("Load of panel p1, phase [ABC]"))).to_be_visible(timeout=PATIENCE_MS)
-    slider = page.get_by_label("Decision at")
-    page.wait_for_function("() => Number(document.querySelector('#scrubber')?.max) >= 4", timeout=PATIENCE_MS)
-    slider.focus()
-    for _ in range(3):
-        page.keyboard.press("ArrowLeft")
-    chosen = page.locator("output")
-    decided = page.locator(".decision time")
-    expect(decided).to_have_text(chosen.inner_text())
-    first = decided.inner_text()
-    expect(slider).to_have_attribute("aria-valuetext", first)
-
-    page.get_by_role("button", name="Decision before").click()
-    expect(decided).not_to_have_text(first)
-    page.get_by_role("button", name="Decision after").click()
-    expect(decided).to_have_text(first)
-
-    page.get_by_label("Strategy").select_option("fcfs")
-    told = page.get_by_text(re.compile("With first come, first served .* instead of|The same for every EVSE"))
-    expect(told.first).to_be_visible()
-    page.locator("summary", has_text="What it looked at").click()
-    expect(page.get_by_role("table", name="What it looked at").get_by_text("meter").first).to_be_visible()
-    visit.picture("timeline-decision")
-    visit.is_fine()
-
-    link = page.get_by_role("link", name="Link to this decision").get_attribute("href")
-    visit.open("/#/demo/sessions")
-    visit.shows("Sessions")
-    visit.open(f"/{link}")
-    expect(decided).to_have_text(first)
-    page.get_by_role("button", name="Now").click()
-    expect(page.get_by_text("Follows the present")).to_be_visible()
-
-
 def test_the_load_on_the_timeline_is_the_service_s(visit: Visit) -> None:
     """What is drawn comes from the load's own history: its last step moves while the screen is open."""
     page = visit.page
@@ -277,6 +238,7 @@ def test_a_token_is_shown_once_revoked_and_in_the_audit_trail_without_its_text(v
 def test_months_are_told_in_figures_and_as_a_table(visit: Visit) -> None:
     page = visit.page
     visit.open("/#/demo/analysis")
+    visit.picture("analysis")
     table = page.get_by_role("table", name="Month by month")
     expect(table.locator("tbody tr")).to_have_count(6)
     page.get_by_label("Months shown").select_option("12")
@@ -309,3 +271,44 @@ def test_a_role_is_offered_what_it_may(visit: Visit) -> None:
     expect(page.get_by_role("navigation", name="Screens").get_by_role("link")).to_have_text(
         ["Site", "Meters", "Limits"]
     )
+
+
+def test_the_timeline_goes_back_to_any_decision_and_says_what_else_might_have_been(visit: Visit) -> None:
+    page = visit.page
+    visit.open("/#/demo/timeline?feeder=p1")
+    visit.shows("Timeline")
+    expect(page.get_by_label("Panel", exact=True)).to_have_value("p1")
+    expect(page.get_by_role("img", name=re.compile("Load of panel p1, phase [ABC]"))).to_be_visible(timeout=PATIENCE_MS)
+    slider = page.get_by_label("Decision at")
+    page.wait_for_function("() => Number(document.querySelector('#scrubber')?.max) >= 4", timeout=PATIENCE_MS)
+    slider.focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowLeft")
+    chosen = page.locator("output")
+    decided = page.locator(".decision time")
+    expect(decided).to_have_text(chosen.inner_text())
+    first = decided.inner_text()
+    expect(slider).to_have_attribute("aria-valuetext", first)
+    page.evaluate("scrollTo(0, 0)")
+    visit.picture("timeline")
+
+    page.get_by_role("button", name="Decision before").click()
+    expect(decided).not_to_have_text(first)
+    page.get_by_role("button", name="Decision after").click()
+    expect(decided).to_have_text(first)
+
+    page.get_by_label("Strategy").select_option("fcfs")
+    told = page.get_by_text(re.compile("With first come, first served .* instead of|The same for every EVSE"))
+    expect(told.first).to_be_visible()
+    page.locator("summary", has_text="What it looked at").click()
+    expect(page.get_by_role("table", name="What it looked at").get_by_text("meter").first).to_be_visible()
+    visit.picture("timeline-decision")
+    visit.is_fine()
+
+    link = page.get_by_role("link", name="Link to this decision").get_attribute("href")
+    visit.open("/#/demo/sessions")
+    visit.shows("Sessions")
+    visit.open(f"/{link}")
+    expect(decided).to_have_text(first)
+    page.get_by_role("button", name="Now").click()
+    expect(page.get_by_text("Follows the present")).to_be_visible()
