@@ -10,7 +10,7 @@ _YOUNG: Final = 100_000
 def collect_seldom() -> None:
     """What is there now is looked at no more, and what comes seldom. To be called once, when the service is built.
 
-    Nearly all that the relay makes is freed by counting references; at 2,000 chargers looking costs a fifth of the time.
+    Nearly all that the relay makes is freed by counting references; with 2,000 chargers looking costs a fifth of it.
     """
     gc.collect()
     gc.freeze()
