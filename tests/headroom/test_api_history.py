@@ -200,8 +200,9 @@ async def test_what_an_outage_left_is_told_of_the_site_s_chargers_alone(house: H
         for key in ("a", "b"):
             entry = Entry(Kind.START, "StartTransaction", b"{}", key + charger, DAY)
             spool.do(lambda book, charger=charger, entry=entry: book.keep(charger, entry), lambda _: None)
-    doubt = Doubt("CP001", 1, "TAG", DAY.isoformat(), 2_000_000_001, None, 2, DAY)
-    spool.do(lambda book: book.set_aside(1, doubt), lambda _: None)
+    for seq, charger in ((1, "CP001"), (3, "CP999")):
+        doubt = Doubt(charger, 1, "TAG", DAY.isoformat(), 2_000_000_001, None, 2, DAY)
+        spool.do(lambda book, seq=seq, doubt=doubt: book.set_aside(seq, doubt), lambda _: None)
     found = await house.get("/sites/demo/outages")
     assert [(one["charger"], one["id_tag"]) for one in found["starts_in_doubt"]] == [("CP001", "TAG")]
     assert found["waiting"] == {"CP001": 1}
