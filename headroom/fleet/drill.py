@@ -66,8 +66,8 @@ backend workers
 @dataclass(frozen=True, slots=True)
 class DrillOptions:
     """`kills` processes at random, or one of each of `victims` in turn: of the kind of a controller, the one that
-    reigns. `pauses`: how often the one that reigns is stopped until another does, and woken. `rest_s`: how long the
-    fleet is left alone in between.
+    reigns. `pauses`: how often the one that reigns is stopped until another does, and woken. `upgrade`: end every
+    process in order and start it again, one after the other. `rest_s`: how long the fleet is left alone in between.
     """
 
     database: str
@@ -81,6 +81,7 @@ class DrillOptions:
     seed: int = 1
     victims: Sequence[str] = ()
     pauses: int = 0
+    upgrade: bool = False
 
 
 class Member:
@@ -115,11 +116,12 @@ class Member:
         if not line:
             raise HeadroomError(f"{self.name} did not start; its last words: {self._log.read_text()[-1500:]}")
 
-    async def end(self, number: int) -> None:
-        """End it by a signal, and wait for that."""
+    async def end(self, number: int) -> int | None:
+        """End it by a signal, and wait for that; its exit code."""
         if self._process is not None and self._process.returncode is None:
             self._process.send_signal(number)
             await self._process.wait()
+        return None if self._process is None else self._process.returncode
 
     def signal(self, number: int) -> None:
         """Send it a signal: to stop for a while, or to go on."""
@@ -196,6 +198,8 @@ class Drill:
     def __init__(self, options: DrillOptions) -> None:
         self.killed: list[str] = []
         self.paused: list[Mapping[str, bool]] = []
+        self.ended: list[int | None] = []
+        self.went_on = 0
         self.take_overs_s: list[float] = []
         self._options = options
         self._random = random.Random(options.seed)
@@ -226,6 +230,8 @@ class Drill:
                 for _ in range(options.pauses):
                     await asyncio.sleep(options.rest_s)
                     await self._pause(fleet)
+                if options.upgrade:
+                    await self._upgrade(fleet)
                 await asyncio.sleep(options.rest_s)
                 opened.cancel()
                 books = await self._until_told()
@@ -258,6 +264,18 @@ class Drill:
         now = await self._reigning(fleet)
         self.paused.append({"stood_back": now is awake, "woke_to_reign": now is asleep})
 
+    async def _upgrade(self, fleet: Fleet) -> None:
+        """As a new version is rolled out; which transactions ran through it all is told."""
+        async with asyncio.timeout(_STARTS_WITHIN_S):
+            while not (before := {one.transaction_id for one in self._twin.csms.ledger.running()}):  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        for member in fleet.members:
+            self.ended.append(await member.end(signal.SIGTERM))
+            await member.start()
+            await asyncio.sleep(self._options.rest_s)
+        after = {entry.transaction_id for entry in self._twin.csms.ledger.running()}
+        self.went_on = len(before & after)
+
     async def _kill(self, fleet: Fleet, victim: Member) -> None:
         reigned = victim.role == "controller" and await fleet.in_charge(self._site.id) is victim
         begun_s = monotonic_s()
@@ -275,7 +293,7 @@ class Drill:
         books = judged(chargers, self._twin.csms.ledger)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_TOLD_WITHIN_S):
-                while not books.clean or sum(len(charger.outbox) for charger in chargers):
+                while not books.clean or any(len(charger.outbox) > 0 for charger in chargers):
                     await asyncio.sleep(0.5)
                     books = judged(chargers, self._twin.csms.ledger)
         return {"total": books.transactions, "lost": books.lost, "doubled": books.doubled, "wrong": books.wrong}
@@ -287,6 +305,8 @@ class Drill:
         return {
             "kills": len(self.killed),
             "paused": self.paused,
+            "ended": self.ended,
+            "went_on": self.went_on,
             "killed": {name: self.killed.count(name) for name in sorted(set(self.killed))},
             "take_over_s": {"count": len(times), "median": median(times), "max": times[-1]} if times else None,
             **{name: measured.get(name) for name in kept},

@@ -70,6 +70,8 @@ class Worker:
         self._recap = Recap()
         self._claims: dict[ChargerId, _Claim] = {}
         self._linked: set[ChargerId] = set()
+        self._cut_epochs: dict[ChargerId, int] = {}
+        """Of links that are elsewhere by now: what an end of one still says is of that old one."""
         self._departed: deque[tuple[SiteId, ChargerId, Place]] = deque(maxlen=10_000)
         self._undeleted: set[str] = set()
 
@@ -122,7 +124,9 @@ class Worker:
     def _epoch_of(self, event: Event) -> int | None:
         charger = self._book.charger_of(event)
         claim = None if charger is None else self._claims.get(charger)
-        return None if claim is None or claim.place is None else claim.place.epoch
+        if claim is None:
+            return None if charger is None else self._cut_epochs.get(charger)
+        return None if claim.place is None else claim.place.epoch
 
     def _own_events(self, site: SiteId) -> Sequence[Event]:
         return [event for charger in self._linked_at(site) for event in self._recap.of(charger)]
@@ -285,6 +289,8 @@ class Worker:
             return
         self._claims.pop(charger)
         self._linked.discard(charger)
+        if claim.place is not None:
+            self._cut_epochs[charger] = claim.place.epoch
         self.counts["cut"] += 1
         log.info("link_cut", charger=charger, why="the charger has a newer connection at another worker")
         self.proxy.cut(charger)

@@ -20,3 +20,14 @@ async def test_kill_9_of_each_kind_and_a_paused_controller_lose_and_overload_not
     assert report["sessions"]
     assert report["frames_relayed"]
     assert report["paused"] == [{"stood_back": True, "woke_to_reign": False}]
+
+
+async def test_an_upgrade_one_process_after_the_other_drops_no_session(tmp_path: Path) -> None:
+    needs.program("haproxy", "apt-get install haproxy")
+    redis = needs.redis()
+    with a_prefix(redis) as prefix, new_database("postgresql", tmp_path) as database:
+        options = DrillOptions(database, redis, prefix, tmp_path, kills=0, upgrade=True)
+        report = await Drill(options).run()
+    assert passed(report), report
+    assert report["ended"] == [0] * 5
+    assert report["went_on"]
