@@ -16,8 +16,9 @@ class FeederMinute:
 
     `base_a`, `upper_a` and `ev_a` are means: the likely non-EV load, its upper bound that decisions took, and the
     current of the EVSEs below (where a meter is heard the rest of what it reads, else added up in the site's electrical
-    form). `largest_a` is the highest base and EV load together. `limit_a` is the lowest limit that held. `curtailed_w` is the mean power that EVSEs of this feeder itself
-    (its children's not) could have taken and were not given, `waiting` the mean number of those at 0 A.
+    form). `largest_a` is the highest base and EV load together. `limit_a` is the lowest limit that held. `curtailed_w`
+    is the mean power that EVSEs of this feeder itself (its children's not) could have taken and were not given,
+    `waiting` the mean number of those at 0 A.
     """
 
     site: SiteId
