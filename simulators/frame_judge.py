@@ -186,8 +186,9 @@ class FrameJudge:
         _take(pair.up, CALL, call_id)
         for reply in (RESULT, ERROR):
             _take(pair.down, reply, call_id)
+        behind_kept_ones = bool(book.untold)
         wrong = book.answered(call_id, kind, text)
-        if wrong is None and not self.may_stand_in(identity):
+        if wrong is None and not behind_kept_ones and not self.may_stand_in(identity):
             wrong = "an answer came in the CSMS's place although it was there"
         if wrong is not None:
             self._altered += 1

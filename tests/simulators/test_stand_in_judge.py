@@ -95,6 +95,11 @@ def test_what_must_not_be_lost_is_not_refused_and_no_answer_comes_while_the_csms
     there.judge.may_stand_in = lambda _: False
     there.outage(CALLS[0])
     assert "although it was there" in there.judge.complaints[0]
+    behind_kept_ones = Wires()
+    behind_kept_ones.outage(CALLS[0])
+    behind_kept_ones.judge.may_stand_in = lambda _: False
+    behind_kept_ones.outage(*CALLS[1:])
+    assert behind_kept_ones.judge.complaints == [], "what comes after a kept message is told after it"
     at_a_site_that_closes = Wires(holds=False)
     at_a_site_that_closes.outage(CALLS[0])
     assert "not sent so" in at_a_site_that_closes.judge.complaints[0]
