@@ -112,6 +112,7 @@ def kinds_of(runs: list[Day]) -> Counter[str]:
 def note(ledger: Path, day: Day) -> None:
     """Add a run to the ledger of seeds, a CSV file; it is made where there is none."""
     fresh = not ledger.exists()
+    ledger.parent.mkdir(parents=True, exist_ok=True)
     with ledger.open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         if fresh:
