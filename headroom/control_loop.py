@@ -343,7 +343,7 @@ class SiteController:
         """Push the dead-man step of every limit in force away before it comes: down to a fall-back, or up to it."""
         if self.latest is None:
             return
-        for evse, sent_at in tuple(self._resends.sent_at.items()):
+        for evse, sent_at in self._resends.older_than(self.site.control.deadman_s / 3, now):  # no limit holds for less
             entry = self.picture.entry(evse)
             if evse in self._rising or entry.limit_a == self.site.evse(evse).failsafe_a or entry.sent_at is None:
                 continue

@@ -33,6 +33,10 @@ class Resends:
         """A limit goes out."""
         self.sent_at[evse] = now
 
+    def older_than(self, seconds: float, now: datetime) -> tuple[tuple[EvseId, datetime], ...]:
+        """The limits that were sent so long ago, or nobody knows when, and when that was."""
+        return tuple((evse, at) for evse, at in self.sent_at.items() if passed(at, seconds, now))
+
     def is_due(self, evse: EvseId, entry: LedgerEntry, now: datetime) -> bool:
         """Whether the newest limit is to be sent again: at once where it was never sent on this link; later and later
         where it was refused, not acknowledged or not obeyed. To be asked at every occasion: a yes counts as a trial.

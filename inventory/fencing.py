@@ -7,8 +7,10 @@ compared with the newest one that is recorded.
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
-from sqlalchemy import BigInteger, Column, Connection, String, Table, func, select, update
+from sqlalchemy import BigInteger, Column, Connection, String, Table, bindparam, func, select, update
+from sqlalchemy.engine import Dialect
 
 from domain.errors import LeaseLostError
 from domain.ids import SiteId
@@ -26,6 +28,18 @@ site_leases = Table(
 
 _STANDING_STILL = func.set_config("idle_in_transaction_session_timeout", "2s", True)
 """A process that is paused in the middle of a transaction keeps its successor waiting no longer than this."""
+
+_NEWEST = (
+    select(site_leases.c.token, site_leases.c.holder)
+    .where(site_leases.c.site_id == bindparam("site"))
+    .with_for_update(read=True)
+)
+
+
+@lru_cache(maxsize=4)
+def _spelt(dialect: Dialect) -> str:
+    """`_NEWEST` in SQLite's own words: to spell it anew costs more than to ask."""
+    return str(_NEWEST.compile(dialect=dialect))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +79,10 @@ def hold(conn: Connection, fence: Fence) -> None:
     Raises:
         LeaseLostError: a newer lease is recorded, or this one never was.
     """
-    t = site_leases
-    query = select(t.c.token, t.c.holder).where(t.c.site_id == fence.site).with_for_update(read=True)
-    if conn.dialect.name == "postgresql":
-        query = query.add_columns(_STANDING_STILL)
-    found = conn.execute(query).first()
+    if conn.dialect.name == "sqlite":
+        found = conn.exec_driver_sql(_spelt(conn.dialect), (fence.site,)).first()
+    else:
+        found = conn.execute(_NEWEST.add_columns(_STANDING_STILL), {"site": fence.site}).first()
     if found is None:
         raise LeaseLostError(f"{_named(fence)} was never recorded: take it over first")
     if found.token != fence.token:
