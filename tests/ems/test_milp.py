@@ -168,3 +168,24 @@ def test_minima_that_do_not_fit_are_said():
     panel = compile_panel(building([main_panel()], [evse(n, "main", (A,)) for n in range(2)]))
     ask = Problem(panel, np.array([11.0]), np.full(2, 6.0), np.full(2, 32.0), np.ones(2), np.ones(2, dtype=np.bool_))
     assert isinstance(Milp().allocate(ask), Infeasible)
+
+
+def test_what_was_asked_before_is_answered_alike_and_nothing_else_is():
+    panel = compile_panel(building([main_panel()], [evse(n, "main", (A,)) for n in range(3)]))
+    ask = Problem(panel, np.array([40.0]), np.full(3, 6.0), np.full(3, 32.0), np.ones(3), None)
+    others = [
+        ask,
+        replace(ask, capacity_a=np.array([30.0])),
+        replace(ask, min_a=np.full(3, 13.5)),
+        replace(ask, upper_a=np.array([32.0, 32.0, 8.0])),
+        replace(ask, alpha=np.array([1.0, 1.0, 1.5])),
+        replace(ask, on=np.array([True, True, False])),
+        replace(ask, pace=np.array([1.0, 1.2, 1.0])),
+    ]
+    lasting = Milp()
+    for problem in [*others, *reversed(others), *(one for other in others for one in (ask, other, other))]:
+        assert (lasting.allocate(problem).current_a == Milp().allocate(problem).current_a).all()
+    larger = building([main_panel()], [evse(n, "main", (A, B)) for n in range(3)])
+    elsewhere = replace(ask, panel=compile_panel(larger), capacity_a=np.array([40.0, 40.0]))
+    assert isinstance(lasting.allocate(elsewhere).price, np.ndarray)
+    assert len(lasting.allocate(elsewhere).price) == 2
