@@ -49,7 +49,7 @@ ADVICE: Mapping[str, tuple[str, str]] = {
     ),
     "failsafe_unproven": (
         "the site accepted fall-backs that no test has shown",
-        "commission the chargers and set `failsafe_proven`",
+        "commission the chargers (`headroom commission`), then set `failsafe_proven`",
     ),
     "csms_command_withheld": (
         "the CSMS sent a command that would have lifted the building's limits or cut the charger off; it was refused "

@@ -92,8 +92,8 @@ class BrokerPublisher:
         for evse in controller.site.evses:
             view = controller.picture.view(evse.id, now)
             await self._say(client, self._topic(site, "evse", evse.id), evse_notice(view, evse, now))
-        for feeder, view in controller.picture.feeders.items():
-            await self._say(client, self._topic(site, "feeder", feeder), feeder_notice(view))
+        for feeder, loads in controller.picture.feeders.items():
+            await self._say(client, self._topic(site, "feeder", feeder), feeder_notice(loads))
         standing = {
             self._topic(site, "alarm", one.alarm.kind, one.alarm.subject): {
                 "kind": one.alarm.kind,
