@@ -137,6 +137,8 @@ class FrameJudge:
             text = masked(text)
         kind, call_id, action = _head(text)
         sender: Side = "csms" if side == "charger" else "charger"
+        if side == "charger" and kind == CALL and call_id not in pair.csms_ids:
+            pair.samples.injected(action, text)
         if self._is_exempt(pair, sender, kind, call_id, action):
             return
         lane = pair.down if side == "charger" else pair.up
@@ -146,7 +148,6 @@ class FrameJudge:
         elif side == "charger" and kind == CALL and call_id not in pair.csms_ids:
             self._injected += 1
             _remember(pair.injected_ids, call_id)
-            pair.samples.injected(action, text)
         elif side == "csms" and kind in (RESULT, ERROR) and call_id not in pair.csms_ids:
             self._leaked += 1
             self._complain(identity, "a reply to a CALL that the CSMS never sent reached it", text)
