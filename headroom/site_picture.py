@@ -275,7 +275,7 @@ class SitePicture:
         band_a = self.site.control.dead_band_a
         for name, view in self.feeders.items():
             decided = self._decided_on.get(name)
-            if decided is None:
+            if decided is None or decided is view:
                 continue
             if view.source is not decided.source:
                 yield f"load of {name} is {view.source}"
