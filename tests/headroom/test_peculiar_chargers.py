@@ -4,6 +4,7 @@ import pytest
 from peculiar_site import Quay, live
 
 from domain.setpoint import AlarmKind
+from ems.ledger import counted_a
 from simulators.behaviour import Behaviour
 
 SPOKEN = [1, 2]
@@ -33,7 +34,7 @@ def test_one_that_accepts_and_ignores_counts_at_its_full_rating(bad: int) -> Non
     nobody_else_suffers(quay, bad, 0.8)
     view = quay.view(f"E{bad}")
     assert not view.ledger.trusted
-    assert quay.controller.counted_a(view, quay.now()) >= 32.0
+    assert counted_a(view.ledger, quay.site.evse(view.evse), quay.now()) >= 32.0
     assert (AlarmKind.UNTRUSTED_EVSE, f"E{bad}") in quay.alarms
     assert view.quirks.obeys is False
     assert quay.controller.picture.live.setpoint(view.evse).ignored_a is not None
@@ -69,7 +70,7 @@ def test_one_that_never_answers_counts_at_its_full_rating(bad: int) -> None:
     quay = live({bad: Behaviour(never_answers=True)}, a_while)
     nobody_else_suffers(quay, bad, 0.8)
     view = quay.view(f"E{bad}")
-    assert quay.controller.counted_a(view, quay.now()) >= 32.0
+    assert counted_a(view.ledger, quay.site.evse(view.evse), quay.now()) >= 32.0
     refused = {AlarmKind.CHARGER_REFUSED_LIMIT, AlarmKind.REDUCTION_UNACKNOWLEDGED}
     assert any((kind, f"E{bad}") in quay.alarms for kind in refused)
     assert quay.energy_kwh(bad) > 1.0, "its driver charges all the same"

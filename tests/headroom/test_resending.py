@@ -26,6 +26,7 @@ from domain.metering import EvseSample
 from domain.rotation import RotationState
 from domain.setpoint import Decision, Reason, ReasonKind, Rung, Setpoint
 from domain.site import Site
+from ems.ledger import counted_a
 from forecasting.persistence import Persistence
 from headroom.control_loop import SiteController, Surroundings
 from headroom.decider import Question
@@ -140,7 +141,7 @@ def test_a_charger_that_ignores_what_it_accepts_counts_full_is_told_again_and_re
         picture, now = charger.controller.picture, charger.clock.now()
         view = picture.view(EVSE.id, now)
         assert not view.ledger.trusted
-        assert charger.controller.counted_a(view, now) == EVSE.max_a
+        assert counted_a(view.ledger, EVSE, now) == EVSE.max_a
         assert view.quirks.obeys is False
         assert picture.live.setpoint(EVSE.id).ignored_a == 10.0
         assert 5 <= len(charger.commands) <= 40
