@@ -17,8 +17,8 @@ _END_LIMIT_S = 12.0
 
 @dataclass(frozen=True, slots=True)
 class ChildOptions:
-    """How the child is started. `clock` is the text of a `FastClock`; `database` a SQLite file or a URL; ports of 0 take
-    any.
+    """How the child is started. `clock` is the text of a `FastClock`; `database` a SQLite file or a URL; ports of 0
+    take any.
     """
 
     site_file: Path
