@@ -15,7 +15,7 @@ from headroom.fleet.connection import TROUBLE, Fleet, unless_cancelled
 log = structlog.get_logger()
 
 STREAM_LENGTH = 100_000
-"""About so many events of a site stay in Redis, for a controller that takes over."""
+"""At most about so many events of a site stay in Redis, where no controller takes them up (`StreamReader.trim`)."""
 CAPACITY = 50_000
 _BATCH = 500
 _RETRY_S = 0.25

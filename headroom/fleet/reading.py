@@ -14,6 +14,10 @@ log = structlog.get_logger()
 
 BEGINNING = "0-0"
 _PAGE = 500
+_KEPT_BEHIND_S = 300
+"""Of what is taken up so much stays, by Redis's clock: a worker may be reading on from a position that it looked up a
+moment ago, and a database that is replaced by its replica may know an earlier one.
+"""
 
 Entry = tuple[str, Told | Acknowledged]
 
@@ -59,6 +63,13 @@ class StreamReader:
             return False
         self.position = BEGINNING
         return True
+
+    async def trim(self, durable: str) -> None:
+        """Give up what nobody will read again: all that is older than `_KEPT_BEHIND_S` before `durable`, a position of
+        this reader's that the database holds. About: whole nodes of the stream go. Raises what Redis does (`TROUBLE`).
+        """
+        milliseconds, _ = min(_order(durable), _order(self.position))
+        await self._fleet.client.xtrim(self._key, minid=f"{max(0, milliseconds - 1000 * _KEPT_BEHIND_S)}")
 
     def _decoded(self, page: Any) -> Iterator[Entry]:
         for entry_id, fields in page:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy import Connection
 
+from domain.errors import StorageError
 from domain.events import ChargerDisconnected, Event
 from domain.ids import ChargerId
 from domain.site import Site
@@ -41,6 +42,7 @@ _SWEEP_EVERY_S = 0.7
 _GONE_AFTER = 3
 """So many sweeps in a row find a link nowhere before it counts as gone."""
 _RETRY_S = 0.3
+_TRIM_EVERY_S = 60.0
 
 Parts = Callable[[SiteController, Store, InProcessBus], Awaitable[list[Callable[[], Awaitable[object]]]]]
 """What runs beside a site's control: meters that are fetched, forecasts."""
@@ -99,7 +101,7 @@ class Reign:
         async with asyncio.TaskGroup() as group:
             running = [group.create_task(part()) for part in (store.run, self.orders.run)]
             await self._catch_up()
-            parts = [*await self._throne.parts(self.controller, store, self.bus), self._follow, self._sweep]
+            parts = [*await self._throne.parts(self.controller, store, self.bus), self._follow, self._sweep, self._trim]
             running += [group.create_task(_forever(part)) for part in (self.controller.run, *parts)]
             self.took_s = mono() - begun_s
             on_charge(self.controller)
@@ -206,6 +208,22 @@ class Reign:
             except TROUBLE:
                 unless_cancelled()
                 continue
+
+    async def _trim(self) -> None:
+        """Have Redis give up what the database has for good. What is not given up now is at the next time."""
+        while True:
+            try:
+                await self._trim_once()
+            except (StorageError, *TROUBLE):
+                unless_cancelled()
+            await asyncio.sleep(_TRIM_EVERY_S)
+
+    async def _trim_once(self) -> None:
+        store, reader = self.store, self._reader
+        assert store is not None
+        durable = await store.query(lambda conn: load_position(conn, self.site.id))
+        if durable is not None and self.reads:
+            await reader.trim(durable)
 
     async def _sweep_once(self) -> None:
         links = await self._registry.links(self.site.id)
