@@ -30,7 +30,7 @@ from headroom.api.models import (
     WiringDocument,
 )
 from headroom.control_loop import SiteController
-from headroom.loading import counted_loads_a
+from headroom.loading import counted_loads_a, measured_loads_a
 from inventory.queries import DecisionSummary
 from inventory.records import AlarmRecord, DecisionRecord, session_id
 
@@ -50,11 +50,11 @@ def site_summary(site: Site) -> SiteSummary:
 def site_document(controller: SiteController, now: datetime) -> SiteDocument:
     """A site with its panel tree, as the next decision would see it."""
     site, snapshot = controller.site, controller.snapshot(now)
-    loads = counted_loads_a(snapshot)
+    loads, measured = counted_loads_a(snapshot), measured_loads_a(snapshot)
     return SiteDocument(
         **site_summary(site).model_dump(),
         accept_unproven_failsafe=site.accept_unproven_failsafe,
-        feeders=[_feeder(feeder, snapshot, loads[feeder.id]) for feeder in site.feeders],
+        feeders=[_feeder(feeder, snapshot, loads[feeder.id], measured[feeder.id]) for feeder in site.feeders],
         capacity=capacity_document(controller.picture.capacity),
     )
 
@@ -71,7 +71,7 @@ def capacity_document(gain: CapacityGain) -> CapacityDocument:
     )
 
 
-def _feeder(feeder: Feeder, snapshot: SiteSnapshot, ev_a: PhaseAmps) -> FeederDocument:
+def _feeder(feeder: Feeder, snapshot: SiteSnapshot, ev_a: PhaseAmps, measured_a: PhaseAmps) -> FeederDocument:
     view: FeederView = snapshot.feeders[feeder.id]
     phases = {}
     for phase in feeder.phases:
@@ -82,6 +82,7 @@ def _feeder(feeder: Feeder, snapshot: SiteSnapshot, ev_a: PhaseAmps) -> FeederDo
             base_load_a=round(base_a, 2),
             planned_base_a=round(view.planned_a(phase), 2),
             ev_a=round(ev_a.get(phase, 0.0), 2),
+            ev_measured_a=round(measured_a.get(phase, 0.0), 2),
             headroom_a=round(feeder.usable_a - base_a - ev_a.get(phase, 0.0), 2),
         )
     return FeederDocument(

@@ -60,6 +60,9 @@ class PhaseLoad(BaseModel):
     base_load_a: float
     planned_base_a: float = Field(description="what decisions leave for the building: its load, and what may come")
     ev_a: float = Field(description="what the EVSEs below are counted at")
+    ev_measured_a: float = Field(
+        description="of it, what is measured; the rest is allowed, or counts until it is known"
+    )
     headroom_a: float = Field(description="usable - base load - EVSEs; negative where the panel is over its limit")
 
 

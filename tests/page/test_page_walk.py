@@ -29,7 +29,8 @@ def until(visit: Visit, script: str, argument: object = None) -> None:
 
 LOADS = """
 ([...document.querySelectorAll('.diagram > .panel > .panel-box .phase-bar')]).map(bar =>
-  bar.getAttribute('aria-label').match(/building ([\\d.]+) A, cars ([\\d.]+) A/).slice(1).map(Number))
+  bar.getAttribute('aria-label')
+    .match(/building ([\\d.]+) A, cars ([\\d.]+) A counted, ([\\d.]+) A/).slice(1).map(Number))
 """
 
 
@@ -45,7 +46,7 @@ def test_a_newcomer_sees_why_limits_a_panel_and_lifts_it(browser: Browser, demo:
         before = visit.loads("main")
         assert set(before) == {"A", "B", "C"}
         until(visit, f"before => JSON.stringify({LOADS}) !== before", page.evaluate(f"JSON.stringify({LOADS})"))
-        until(visit, f"() => {LOADS}.some(([base, ev]) => ev > 24)")
+        until(visit, f"() => {LOADS}.some(([base, ev, drawn]) => drawn > 24)")
         visit.picture("site-phone" if phone else "site")
         visit.is_fine()
 
@@ -62,7 +63,7 @@ def test_a_newcomer_sees_why_limits_a_panel_and_lifts_it(browser: Browser, demo:
         # A limit, looked at before it is set.
         page.get_by_role("link", name="Site", exact=True).last.click()
         visit.shows("demo")
-        until(visit, f"() => {LOADS}.some(([base, ev]) => ev > 24)")
+        until(visit, f"() => {LOADS}.some(([base, ev, drawn]) => drawn > 24)")
         loads = visit.loads("main").values()
         limit = round(max(base + ev / 2 for base, ev in loads))
         page.get_by_role("link", name="Limits").click()

@@ -4,7 +4,8 @@ import { limitsInForce } from "./limits";
 import { type FeederLoad, feederLoads, pathsOf } from "./loads";
 
 function phase(base_load_a = 10) {
-  return { rating_a: 100, usable_a: 80, base_load_a, planned_base_a: base_load_a, ev_a: 0, headroom_a: 80 - base_load_a };
+  const ev = { ev_a: 0, ev_measured_a: 0 };
+  return { rating_a: 100, usable_a: 80, base_load_a, planned_base_a: base_load_a, ...ev, headroom_a: 80 - base_load_a };
 }
 
 function feeder(id: string, parent: string | null): FeederLoad {
@@ -17,12 +18,15 @@ const TREE = [feeder("main", null), feeder("p1", "main"), feeder("p2", "main")];
 describe("feeders", () => {
   it("count what is below them on its own phases, and leave the others", () => {
     const evses = [
-      { feeder: "p1", phases: ["A" as const, "B" as const], counted_a: 16 },
-      { feeder: "p1", phases: ["B" as const], counted_a: 6 },
+      { feeder: "p1", phases: ["A" as const, "B" as const], linked: true, counted_a: 16, measured_a: 20 },
+      { feeder: "p1", phases: ["B" as const], linked: false, counted_a: 6, measured_a: 5 },
     ];
     const [main, p1, p2] = feederLoads(TREE, evses);
     expect(main?.phases.B?.ev_a).toBe(22);
-    expect(p1?.phases.A).toMatchObject({ ev_a: 16, headroom_a: 54 });
+    expect(p1?.phases.A).toMatchObject({ ev_a: 16, ev_measured_a: 16, headroom_a: 54 });
+    expect(main?.phases.B?.ev_measured_a).toBe(16);
+    const heard = feederLoads(TREE, evses.map((one) => ({ ...one, linked: true })));
+    expect(heard[0]?.phases.B).toMatchObject({ ev_a: 22, ev_measured_a: 21 });
     expect(main?.phases.C?.ev_a).toBe(0);
     expect(p2).toBe(TREE[2]);
   });

@@ -17,29 +17,49 @@ export function pathsOf(feeders: readonly Pick<FeederLoad, "id" | "parent">[]): 
   );
 }
 
+interface Drawing {
+  linked: boolean;
+  counted_a: number;
+  measured_a: number | null;
+}
+
+/** The part of what an EVSE counts for that is measured, as headroom/loading.py says it. */
+export function measuredPart(evse: Drawing): number {
+  return evse.linked && evse.measured_a !== null ? Math.min(evse.measured_a, evse.counted_a) : 0;
+}
+
 /** The feeders with the EVSEs' sums; one whose sums are what they were is given back as it is. */
 export function feederLoads(
   feeders: readonly FeederLoad[],
-  evses: readonly Pick<Evse, "feeder" | "phases" | "counted_a">[],
+  evses: readonly Pick<Evse, "feeder" | "phases" | keyof Drawing>[],
 ): FeederLoad[] {
   if (evses.length === 0) return [...feeders];
   const paths = pathsOf(feeders);
-  const sums = new Map(feeders.map(({ id }) => [id, { A: 0, B: 0, C: 0 }]));
+  const sums = new Map(feeders.map(({ id }) => [id, nothing()]));
   for (const evse of evses) {
     for (const feeder of paths.get(evse.feeder) ?? []) {
       const sum = sums.get(feeder);
-      if (sum !== undefined) for (const phase of evse.phases) sum[phase] += evse.counted_a;
+      if (sum === undefined) continue;
+      for (const phase of evse.phases) {
+        sum.counted[phase] += evse.counted_a;
+        sum.measured[phase] += measuredPart(evse);
+      }
     }
   }
   return feeders.map((feeder) => {
-    const sum = sums.get(feeder.id) ?? { A: 0, B: 0, C: 0 };
+    const { counted, measured } = sums.get(feeder.id) ?? nothing();
     const entries = Object.entries(feeder.phases) as [Phase, Schemas["PhaseLoad"]][];
-    if (entries.every(([phase, load]) => Math.abs(load.ev_a - sum[phase]) < 0.005)) return feeder;
+    const same = (one: number, other: number) => Math.abs(one - other) < 0.005;
+    if (entries.every(([at, load]) => same(load.ev_a, counted[at]) && same(load.ev_measured_a, measured[at]))) return feeder;
     const phases: FeederLoad["phases"] = {};
     for (const [phase, load] of entries) {
-      const ev_a = sum[phase];
-      phases[phase] = { ...load, ev_a, headroom_a: load.usable_a - load.base_load_a - ev_a };
+      const ev_a = counted[phase];
+      phases[phase] = { ...load, ev_a, ev_measured_a: measured[phase], headroom_a: load.usable_a - load.base_load_a - ev_a };
     }
     return { ...feeder, phases };
   });
+}
+
+function nothing(): Record<"counted" | "measured", Record<Phase, number>> {
+  return { counted: { A: 0, B: 0, C: 0 }, measured: { A: 0, B: 0, C: 0 } };
 }

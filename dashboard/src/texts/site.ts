@@ -8,7 +8,11 @@ export const site = {
   room: "Room left",
   roomNote: (feeder: string, phase: string) => `${feeder}, phase ${phase}, the fullest`,
   evLoad: "Cars draw",
-  evNote: (phase: string) => `on phase ${phase}, the most loaded`,
+  evNote: (phase: string, counted: string) => `on phase ${phase}, the most loaded; counted as ${counted}`,
+  unproven: (count: number) =>
+    count === 1
+      ? "1 charging point without a known car counts at what it may draw, until it is seen to draw less."
+      : `${count} charging points without a known car count at what they may draw, until they are seen to draw less.`,
   strategy: "Strategy",
   scheduler: (kind: string) => (kind === "none" ? "no rotation" : `turns by ${kind.replace("_", " ")}`),
   feeder: (id: string) => `Panel ${id}`,
@@ -24,7 +28,8 @@ export const site = {
   legend: {
     title: "What the bars show",
     base: "Building",
-    ev: "Cars",
+    ev: "Cars, measured",
+    counted: "Cars, counted",
     kept: "Kept for the building",
     room: "Left",
     usable: "Usable",
@@ -33,8 +38,8 @@ export const site = {
   left: (left: string) => `${left} left`,
   over: (over: string) => `${over} over`,
   binds: (count: number) => (count === 1 ? "holds 1 car back" : `holds ${count} cars back`),
-  phaseLabel: (phase: string, base: string, ev: string, left: string, bound: string) =>
-    `Phase ${phase}: building ${base}, cars ${ev}, ${left} left of ${bound}`,
+  phaseLabel: (phase: string, of: { base: string; counted: string; measured: string; told: string; bound: string }) =>
+    `Phase ${phase}: building ${of.base}, cars ${of.counted} counted, ${of.measured} measured, ${of.told} of ${of.bound}`,
   limited: (limit: string) => `Limited to ${limit}`,
   evsesOf: (feeder: string) => `Charging points of panel ${feeder}`,
   latest: "What changed last",

@@ -4,7 +4,7 @@ import { api, type Schemas, told } from "../../api/client";
 import { Icon } from "../../components/icon";
 import { Button, Card, Field, Problem } from "../../components/parts";
 import { Table } from "../../components/table";
-import { amps } from "../../format";
+import { amps, numberOrNull } from "../../format";
 import type { Building } from "../../live/building";
 import { texts } from "../../texts";
 import { instantOf } from "../../zoned";
@@ -133,8 +133,8 @@ export function Insert({ building, saved }: { building: Building; saved: () => v
 /** What is wrong with what was typed, by field. */
 export function check(typed: Typed, zone: string): Errors {
   const errors: Errors = {};
-  const limit = number(typed.limit);
-  if (limit === null || limit < 0) errors.limit = t.needLimit;
+  const limit = numberOrNull(typed.limit);
+  if (limit == null || limit < 0) errors.limit = t.needLimit;
   if (typed.reason.trim() === "") errors.reason = t.needReason;
   const from = instantOf(typed.from, zone);
   const until = instantOf(typed.until, zone);
@@ -144,17 +144,10 @@ export function check(typed: Typed, zone: string): Errors {
   return errors;
 }
 
-/** "12,5" and "12.5" are both a number; "", "x" and "Infinity" are none. */
-export function number(text: string): number | null {
-  const trimmed = text.trim().replace(",", ".");
-  const found = Number(trimmed);
-  return trimmed === "" || !Number.isFinite(found) ? null : found;
-}
-
 function asked(typed: Typed, zone: string): Schemas["LimitRequest"] {
   return {
     feeder: typed.feeder,
-    limit_a: number(typed.limit) ?? 0,
+    limit_a: numberOrNull(typed.limit) ?? 0,
     from: instantOf(typed.from, zone),
     until: instantOf(typed.until, zone),
     reason: typed.reason.trim(),

@@ -137,8 +137,8 @@ function State({ limit, past }: { limit: Limit; past: boolean }) {
         {texts.limits.over}
       </Chip>
     );
-  // The list is told when a limit is set or lifted, not when its time comes.
-  return Date.parse(limit.from) <= now.value ? (
+  // The list is told when a limit is set or lifted, not when its time comes; the page's clock may be a moment behind.
+  return limit.in_force || Date.parse(limit.from) <= now.value ? (
     <Chip tone="warn" icon="lock">
       {texts.limits.inForce}
     </Chip>

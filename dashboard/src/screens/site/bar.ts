@@ -5,11 +5,13 @@ interface Load {
   base_load_a: number;
   planned_base_a: number;
   ev_a: number;
+  ev_measured_a: number;
 }
 
-/** Where each part ends, from the left: the building, the cars, what is kept for the building. */
+/** Where each part ends, from the left: the building, what cars are measured at, what they are counted at, what is kept for the building. */
 export interface Bar {
   base: number;
+  drawn: number;
   ev: number;
   kept: number;
   usable: number;
@@ -23,6 +25,7 @@ export function barOf(load: Load, limitA: number | undefined): Bar {
   const kept_a = Math.max(0, load.planned_base_a - base_a);
   return {
     base: share(base_a / whole),
+    drawn: share((base_a + Math.min(ev_a, Math.max(0, load.ev_measured_a))) / whole),
     ev: share((base_a + ev_a) / whole),
     kept: share((base_a + ev_a + kept_a) / whole),
     usable: share(load.usable_a / whole),

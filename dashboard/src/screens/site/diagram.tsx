@@ -88,7 +88,7 @@ function PanelBox({ building, feeder }: { building: Building; feeder: string }) 
       </div>
       <div class="phases">
         {phases.map(([phase, one]) => (
-          <PhaseBar key={phase} building={building} feeder={feeder} phase={phase} load={one} limit={limit} />
+          <PhaseBar key={phase} building={building} feeder={feeder} phase={phase} load={one} source={load.source} limit={limit} />
         ))}
       </div>
     </div>
@@ -126,6 +126,10 @@ export function Legend() {
       <li>
         <span class="swatch swatch-ev" />
         {words.ev}
+      </li>
+      <li>
+        <span class="swatch swatch-counted" />
+        {words.counted}
       </li>
       <li>
         <span class="swatch swatch-kept" />

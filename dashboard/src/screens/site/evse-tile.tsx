@@ -11,7 +11,7 @@ export function EvseTile({ building, id }: { building: Building; id: string }) {
   if (evse === undefined) return null;
   const { state, tone, icon } = lookOf(evse);
   const name = texts.states[state] ?? state;
-  const drawn = evse.session === null ? null : (evse.measured_a ?? 0);
+  const drawn = evse.session === null ? null : evse.measured_a;
   const limit = evse.session === null ? null : evse.setpoint_a;
   const share = drawn === null || limit === null || limit <= 0 ? 0 : Math.min(1, drawn / limit);
   return (
@@ -26,7 +26,7 @@ export function EvseTile({ building, id }: { building: Building; id: string }) {
           <span class="evse-word">{name}</span>
         </span>
         <span class="evse-amps">
-          {drawn === null ? "" : amps(drawn)}
+          {evse.session === null ? "" : amps(drawn)}
           {limit !== null && <small> {texts.site.of(amps(limit))}</small>}
         </span>
         <span class="evse-bar" style={{ transform: `scaleX(${Math.round(share * 1000) / 1000})` }} />

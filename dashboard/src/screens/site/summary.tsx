@@ -1,6 +1,7 @@
 /** The building in five figures, counted twice a second at most. */
 import { useEffect, useState } from "preact/hooks";
 import { lookOf } from "../../components/state";
+import { Icon } from "../../components/icon";
 import { Card, Stat, Stats } from "../../components/parts";
 import { amps } from "../../format";
 import type { Building } from "../../live/building";
@@ -20,7 +21,7 @@ export function Summary({ building }: { building: Building }) {
       clearInterval(timer);
     };
   }, [building]);
-  const { charging, waiting, connected, drawn, room } = figures;
+  const { charging, waiting, connected, unproven, drawn, room } = figures;
   return (
     <Card class="summary">
       <h2 class="visually-hidden">{texts.site.summary}</h2>
@@ -28,7 +29,7 @@ export function Summary({ building }: { building: Building }) {
         <Stat name={texts.site.charging} value={charging} note={texts.site.chargingOf(connected)} />
         <Stat name={texts.site.waiting} value={waiting} note={texts.site.waitingNote} />
         {drawn !== null && (
-          <Stat name={texts.site.evLoad} value={amps(drawn.amps)} note={texts.site.evNote(drawn.phase)} />
+          <Stat name={texts.site.evLoad} value={amps(drawn.amps)} note={texts.site.evNote(drawn.phase, amps(drawn.counted))} />
         )}
         {room !== null && (
           <Stat
@@ -38,6 +39,12 @@ export function Summary({ building }: { building: Building }) {
           />
         )}
       </Stats>
+      {unproven > 0 && (
+        <p class="note tone-mute unproven">
+          <Icon name="question" />
+          {texts.site.unproven(unproven)}
+        </p>
+      )}
     </Card>
   );
 }
