@@ -137,3 +137,16 @@ def test_haproxy_takes_the_fronts(config: str, tmp_path: Path) -> None:
     environment = {**os.environ, "OCPP_BACKEND": "127.0.0.1:9000"}
     found = subprocess.run([haproxy, "-c", "-f", changed], capture_output=True, text=True, env=environment, check=False)
     assert found.returncode == 0, found.stderr
+
+
+def test_the_balancer_asks_as_the_documentation_says() -> None:
+    """Not the port nor `/readyz`: draining proxies would lose all their chargers at once, and Redis all the proxies."""
+    documented, shipped = (
+        {line.strip() for line in (ROOT / file).read_text().partition("backend workers")[2].splitlines()}
+        for file in ("docs/fleet.md", "deploy/compose/balancer.cfg")
+    )
+    wanted = {line for line in documented if line.startswith(("balance ", "hash-type ", "option "))}
+    assert "option httpchk GET /healthz" in wanted
+    assert wanted <= shipped
+    checks = [next(line for line in lines if line.startswith("default-server")) for lines in (documented, shipped)]
+    assert checks[1].startswith(checks[0])
