@@ -117,7 +117,7 @@ class ChargerDocument(BaseModel):
     version: str | None
     linked: bool
     link_changed_at: datetime | None
-    last_seen_at: datetime | None
+    last_seen_at: datetime | None = Field(description="when it last told of itself, an EVSE or a car; not heartbeats")
     evses: list[str]
 
 
