@@ -22,7 +22,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def demo(browser: Browser) -> Iterator[str]:  # the browser first: without one no demo is started
-    with a_demo(speed=60) as url:
+    with a_demo(speed=20) as url:
         yield url
 
 
