@@ -54,6 +54,8 @@ meters:
 """,
     "tight.yaml",
 )
+WIDE = replace(SITE, feeders=(replace(SITE.feeders[0], rating_a=400.0), SITE.feeders[1]))
+"""The same where nothing but the garage is tight."""
 OPENS_AT = datetime(2026, 3, 2, 17, 0)  # noqa: DTZ001 - the site's own wall clock
 THIRSTY = CarModel("a car that takes all it gets", 90.0, 32, 32, (0.9, 0.9), (0.9, 0.9), 1.0)
 
@@ -86,8 +88,8 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(twin, "building_load", lambda site, seed: Load(site))
 
 
-def played(*faults: Fault, cars: tuple[Arrival, ...], minutes: float) -> Verdict:
-    return run(Run(SITE, faults, minutes / 1440, 3, arrivals=cars))
+def played(*faults: Fault, cars: tuple[Arrival, ...], minutes: float, site: Site = WIDE) -> Verdict:
+    return run(Run(site, faults, minutes / 1440, 3, arrivals=cars))
 
 
 def without_guard(patch: pytest.MonkeyPatch) -> None:
@@ -148,7 +150,7 @@ def a_charger_that_loses_its_link() -> Verdict:
 
 def a_meter_that_falls_silent_before_the_load_rises() -> Verdict:
     silent = Fault(FaultKind.METER_SILENT, 10 * MINUTE, 25 * MINUTE, "m-main")
-    return played(silent, cars=(car(1, 60.0), car(5, 70.0), car(6, 80.0)), minutes=40)
+    return played(silent, cars=(car(1, 60.0), car(5, 70.0), car(6, 80.0)), minutes=40, site=SITE)
 
 
 def a_life_that_goes_on_beside_its_successor() -> Verdict:
