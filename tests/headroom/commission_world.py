@@ -136,7 +136,7 @@ async def _place(text: str, wired: Site | None, behaviours: Mapping[int, Behavio
     tell = lambda reading: service.bus.publish(FeederMetered(clock.now(), reading))  # noqa: E731 - a name for a port
     world = twin.open_world([_car(number, where, clock.now()) for number in range(len(where.evses))], tell)
     hands = Hands({evse.id: twin.chargers[evse.charger] for evse in where.evses})
-    authority = authority_of(service, AccessOptions("token"), monotonic_s)
+    authority = authority_of(service, AccessOptions("token"), asyncio.get_running_loop().time)
     token, row = new_token(Role.OPERATOR, "Ada", clock.now())
     await store.transact(lambda conn: access.add_token(conn, row))
     transport = httpx.ASGITransport(create_app(service, authority))

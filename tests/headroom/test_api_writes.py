@@ -57,7 +57,7 @@ async def test_what_is_answered_is_durable() -> None:
     async with a_house(store=InlineStore(interval_s=60.0)) as house:
 
         async def there() -> RestoredState:
-            return await house.service.store._transact(lambda conn: load_state(conn, house.site), begin="DEFERRED")
+            return await house.service.store._transact(lambda conn: load_state(conn, house.site), kind="DEFERRED")
 
         made = (await post(house, "/sites/demo/limits", LIMIT)).json()
         assert [one.id for one in (await there()).limits] == [made["id"]]

@@ -259,6 +259,9 @@ async def listen(quarter: Quarter, client: httpx.AsyncClient, last_id: str, foun
 async def test_a_stream_of_events_tells_of_its_own_site_alone(quarter: Quarter, last_id: str) -> None:
     viewer, found = await confined(quarter, Role.VIEWER), []
     listening = asyncio.get_running_loop().create_task(listen(quarter, viewer, last_id, found))
+    async with asyncio.timeout(15):
+        while not found:
+            await asyncio.sleep(0.05)
     for name in (THEIRS, MINE):
         controller = quarter.service.controllers[quarter.sites[name].id]
         operator = await quarter.with_role(Role.OPERATOR, sites=[name])
