@@ -23,7 +23,7 @@ from ems.panel import compile_panel
 from ems.problem import Infeasible, Outlook
 from ems.scenarios import Array
 from ems.situation import Layout
-from headroom.solver_process import begin_child
+from headroom.solver_process import begin_child, end
 
 _NICER = 10
 _FEWEST, _MOST = 20, 100
@@ -129,9 +129,7 @@ class ProcessPlanner:
     def close(self) -> None:
         """End the child at once."""
         if self._pool is not None:
-            for process in list((self._pool._processes or {}).values()):  # no public way to end a hung worker
-                process.kill()
-            self._pool.shutdown(wait=False, cancel_futures=True)
+            end(self._pool)
         self._pool = None
 
 

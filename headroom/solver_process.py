@@ -143,9 +143,7 @@ class SolverProcess:
     def close(self) -> None:
         """End the child at once."""
         if self._pool is not None:
-            for process in list((self._pool._processes or {}).values()):  # no public way to end a hung worker
-                process.kill()
-            self._pool.shutdown(wait=False, cancel_futures=True)
+            end(self._pool)
         self._pool = self._warming = None
 
     def _see_to_start(self) -> None:
@@ -189,6 +187,16 @@ _compiled: dict[SiteId, tuple[Site, Plan]] = {}
 def _begin(sites: tuple[Site, ...]) -> None:
     begin_child()
     _compiled.update({site.id: (site, compile_plan(site)) for site in sites})
+
+
+def end(pool: ProcessPoolExecutor) -> None:
+    """End a pool and its children at once, whatever they are at."""
+    for process in list((pool._processes or {}).values()):  # no public way to end a hung worker
+        process.kill()
+    # One that was killed in the middle of its answer left the pool's thread waiting for the rest, and the interpreter
+    # for that thread: it ends once nobody can write any more.
+    pool._result_queue._writer.close()  # type: ignore[attr-defined]
+    pool.shutdown(wait=False, cancel_futures=True)
 
 
 def begin_child() -> None:

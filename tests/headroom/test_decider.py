@@ -3,9 +3,12 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -162,3 +165,27 @@ async def test_a_site_that_waits_for_another_costs_a_rung_and_not_the_child() ->
         assert (await deciders[quick.id].decide(question(quick))).rung is Rung.STRATEGY
     finally:
         child.close()
+
+
+HALF_AN_ANSWER = """
+import asyncio
+from headroom.decider import ProcessDecider
+from inventory.site_file import parse_site
+from simulators.demo_site import demo_site
+
+async def main():
+    decider = ProcessDecider(parse_site(demo_site(2), "demo"))
+    await decider.start()
+    decider.child._pool._result_queue._writer._send((4096).to_bytes(4, "big") + b"half of it")
+    await asyncio.sleep(0.5)
+    decider.close()
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+def test_a_solver_killed_in_the_middle_of_its_answer_keeps_nobody_from_ending(tmp_path: Path) -> None:
+    script = tmp_path / "half.py"
+    script.write_text(HALF_AN_ANSWER)
+    assert subprocess.run([sys.executable, script], timeout=120, check=False).returncode == 0
