@@ -26,7 +26,7 @@ def _of_feeders(situation: Situation) -> Iterator[Alarm]:
             if base_a > limit_a + SLACK_A:
                 text = (
                     f"the building alone puts {amperes(base_a)} on {feeder.id} phase {phase} of {amperes(limit_a)}: "
-                    "every EVSE there is at 0 A"
+                    "every EVSE on it is at 0 A"
                 )
                 yield Alarm(AlarmKind.BASE_OVERLOAD, feeder.id, text)
         view = situation.snapshot.feeders[feeder.id]

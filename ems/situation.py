@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from domain.ids import EvseId, FeederId
-from domain.site import Evse, Feeder, Phase, PhaseAmps, Site
+from domain.site import PHASES, Evse, Feeder, Phase, PhaseAmps, Site
 from domain.snapshot import EvseView, FeederView, LoadSource, SiteSnapshot
 from ems.asked import Bounds
 from ems.capacity_gain import volt_amperes
@@ -191,13 +191,25 @@ class Situation:
 
     @cached_property
     def overloaded(self) -> Sequence[tuple[FeederId, Phase, float, float] | None]:
-        """Per EVSE the first line of its path whose base load alone is above the limit: with load and limit, A."""
-        found: dict[FeederId, tuple[FeederId, Phase, float, float]] = {}
-        for name, limit_a in self.limits_a.items():
-            for phase, base_a in self.hold_base_a[name].items():
-                if base_a > limit_a + SLACK_A and name not in found:
-                    found[name] = (name, phase, base_a, limit_a)
-        return tuple(next((found[f.id] for f in path if f.id in found), None) for path in self.layout.paths)
+        """Per EVSE the first line it loads whose base load alone is above the limit: with load and limit, A."""
+        over = {
+            (name, phase): (name, phase, base_a, limit_a)
+            for name, limit_a in self.limits_a.items()
+            for phase, base_a in self.hold_base_a[name].items()
+            if base_a > limit_a + SLACK_A
+        }
+        found: list[tuple[FeederId, Phase, float, float] | None] = [None] * len(self.layout.paths)
+        if not over:
+            return found
+        loaded = [set[tuple[FeederId, Phase | None]]() for _ in found]
+        for row, coefficients in zip(self.panel.rows, self.panel.matrix, strict=True):
+            if (row.feeder, row.phase) in over:
+                for column in np.flatnonzero(coefficients > SLACK_A).tolist():
+                    loaded[column].add((row.feeder, row.phase))
+        for column, path in enumerate(self.layout.paths):
+            lines = ((f.id, phase) for f in path for phase in PHASES)
+            found[column] = next((over[line] for line in lines if line in loaded[column]), None)
+        return found
 
     def of_evse(self, values: Vector) -> dict[EvseId, float]:
         """A vector by EVSE id."""

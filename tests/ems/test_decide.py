@@ -169,6 +169,18 @@ def test_the_building_alone_above_its_limit_stops_every_evse_and_raises_an_alarm
     assert alarm_kinds(decision) == {(AlarmKind.BASE_OVERLOAD, "main")}
 
 
+def test_an_evse_that_does_not_load_the_full_phase_charges_and_is_told_its_own_reason():
+    site = panel(2)
+    on, beside = (replace(evse, phases=phases) for evse, phases in zip(site.evses, ((A, B), (B, C)), strict=True))
+    chargers = tuple(replace(one, evses=(evse,)) for one, evse in zip(site.chargers, (on, beside), strict=True))
+    base = {"main": {A: 41.0, B: 10.0, C: 10.0}}
+    decision = ask(snapshot(replace(site, chargers=chargers), {f"e{i}": view(f"e{i}", 10.0) for i in range(2)}, base))
+    assert limits(decision)["e0"] == 0.0
+    assert limits(decision)["e1"] >= 10.0
+    assert kinds(decision)["e0"] is ReasonKind.BASE_OVERLOAD
+    assert kinds(decision)["e1"] is not ReasonKind.BASE_OVERLOAD
+
+
 @pytest.mark.parametrize("source", [LoadSource.FORECAST, LoadSource.FAILSAFE])
 def test_with_a_stale_meter_nothing_rises(source):
     site = panel(2)
