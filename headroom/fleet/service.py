@@ -46,7 +46,7 @@ class SiteBuses:
 
     def subscribe(self, handler: Handler) -> None:
         """See `Bus`."""
-        raise NotImplementedError(f"{handler}: a site's events are heard on the bus of its reign")
+        raise RuntimeError(f"{handler}: a site's events are heard on the bus of its reign")
 
 
 class JointStore:
