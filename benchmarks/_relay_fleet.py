@@ -22,6 +22,8 @@ _PING, _PONG = 0x9, 0xA
 _CALL: Final = ord("2")
 _OF_CSMS: Final = ord("x")
 _READABLE: Final = select.EPOLLIN
+_BIND_ADDRESS_NO_PORT: Final = 24
+"""Linux's IP_BIND_ADDRESS_NO_PORT: the port is chosen when the peer is known, so that one may serve many peers."""
 _now_s = time.perf_counter
 
 
@@ -142,7 +144,7 @@ class _End:
         """Write; False where the relay takes no more."""
         try:
             return self.link.send(data) == len(data)
-        except (BlockingIOError, ssl.SSLWantWriteError):
+        except OSError:  # it would block, or the relay is gone, which reading tells too
             return False
 
     def on_head(self, head: bytes) -> None:
@@ -189,7 +191,7 @@ class _Csms(_End):
         self.count += 1
         if fleet.latencies is not None:
             self.sent_s = _now_s()
-            fleet.latencies.append(self.sent_s - fleet.chargers[self.number].sent_s)
+            fleet.latencies.append(self.sent_s - fleet.chargers[self.number - fleet.first].sent_s)
         if words.asks and self.count % words.count == 0:
             self._asked += 1
             reply += question(self._asked)
@@ -260,10 +262,10 @@ class Charger(_End):
 
 
 class Fleet:
-    """The chargers and the CSMS of one relay. `csms_port` is where that has to dial."""
+    """The chargers, numbered from `first` on, and the CSMS of one relay. `csms_port` is where that has to dial."""
 
-    def __init__(self, wire: Wire, mix: Mix = DAY) -> None:
-        self.wire = wire
+    def __init__(self, wire: Wire, mix: Mix = DAY, first: int = 0) -> None:
+        self.wire, self.first = wire, first
         self.chargers: list[Charger] = []
         self.csms_ends: dict[int, _Csms] = {}
         self.relayed = self.refused = self.entered = 0
@@ -295,16 +297,23 @@ class Fleet:
 
     def connect(self, port: int, count: int, tls: ssl.SSLContext | None = None) -> None:
         """So many chargers come at once."""
-        for number in range(count):
-            link = socket.socket()
-            link.setblocking(False)
-            link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            link.connect_ex(("127.0.0.1", port))
-            if tls is not None:
-                link = tls.wrap_socket(link, do_handshake_on_connect=False, server_hostname="localhost")
-            charger = Charger(self, link, number)
-            self.chargers.append(charger)
-            self.wire.add(link, charger.ready, select.EPOLLOUT | _READABLE)
+        for number in range(self.first, self.first + count):
+            self.dial(number, port, tls=tls)
+
+    def dial(self, number: int, port: int, source: str = "", tls: ssl.SSLContext | None = None) -> None:
+        """A charger comes, the next or one that was here before; `source` is its address where that matters."""
+        link = socket.socket()
+        link.setblocking(False)
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if source:
+            link.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
+            link.bind((source, 0))
+        link.connect_ex(("127.0.0.1", port))
+        if tls is not None:
+            link = tls.wrap_socket(link, do_handshake_on_connect=False, server_hostname="localhost")
+        charger = Charger(self, link, number)
+        self.chargers[number - self.first : number - self.first + 1] = [charger]
+        self.wire.add(link, charger.ready, select.EPOLLOUT | _READABLE)
 
     def let_in(self, charger: Charger) -> None:
         """A charger has its 101."""
@@ -343,8 +352,8 @@ class Fleet:
             due_s = began_s + number * every_s
             while (left_s := due_s - _now_s()) > 0:
                 self.wire.turn(left_s)
-            if self._idle:
-                self._idle.popleft().ask()
+            if self._idle and (charger := self._idle.popleft()).is_open:
+                charger.ask()
 
     def quiet(self) -> None:
         """Wait for the last answers."""

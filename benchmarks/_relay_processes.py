@@ -69,6 +69,12 @@ def free_all_descriptors() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
+def listen_overflows() -> int:
+    """Connections that this machine had no room for, since its start."""
+    names, values = (line.split() for line in Path("/proc/net/netstat").read_text().splitlines()[:2])
+    return int(values[names.index("ListenOverflows")])
+
+
 @contextmanager
 def relay(name: str, csms_port: int, chargers: int, certificate: str = "") -> Iterator[RelayProcess]:
     """Start the relay of that name: haproxy, node, websockets; or ours: alone, tap. With a `certificate` (PEM with its
@@ -89,7 +95,7 @@ def _command(name: str, csms_port: int, chargers: int, certificate: str) -> list
     if name == "node":
         if not (NODE_RELAY / "node_modules" / "ws").is_dir():
             raise _missing(f"ws (npm ci --prefix {NODE_RELAY})")
-        return [_program("node", "apt-get install nodejs npm"), str(NODE_RELAY / "relay.mjs"), str(csms_port)]
+        return [program("node", "apt-get install nodejs npm"), str(NODE_RELAY / "relay.mjs"), str(csms_port)]
     if name == "websockets":
         return [sys.executable, "-m", "benchmarks._relay_rival", str(csms_port), certificate]
     return [sys.executable, "-m", "benchmarks._relay_subject", str(csms_port), name, str(chargers), certificate]
@@ -108,12 +114,12 @@ def _printing(name: str, command: list[str]) -> Iterator[RelayProcess]:
 
 @contextmanager
 def _haproxy(csms_port: int, certificate: str) -> Iterator[RelayProcess]:
-    program = _program("haproxy", "apt-get install haproxy")
+    haproxy = program("haproxy", "apt-get install haproxy")
     with socket.create_server(("127.0.0.1", 0), backlog=4096) as listening, tempfile.NamedTemporaryFile("w") as file:
         tls = f"ssl crt {certificate}" if certificate else ""
         file.write(_HAPROXY.format(listening=listening.fileno(), csms_port=csms_port, tls=tls))
         file.flush()
-        command = [program, "-db", "-q", "-f", file.name]
+        command = [haproxy, "-db", "-q", "-f", file.name]
         with subprocess.Popen(command, pass_fds=(listening.fileno(),)) as process:
             try:
                 os.sched_setaffinity(process.pid, {_ALLOWED[0]})
@@ -125,7 +131,8 @@ def _haproxy(csms_port: int, certificate: str) -> Iterator[RelayProcess]:
                 process.kill()
 
 
-def _program(name: str, how: str) -> str:
+def program(name: str, how: str) -> str:
+    """Where a program lies; `ModuleNotFoundError` with how to get it where it does not."""
     found = shutil.which(name)
     if found is None:
         raise _missing(f"{name} ({how})")

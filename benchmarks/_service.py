@@ -21,7 +21,7 @@ _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _PHASES: Final = (["A", "B"], ["B", "C"], ["C", "A"])
 
 
-def site_document(number: int, chargers: int) -> dict[str, object]:
+def site_document(number: int, chargers: int, csms_url: str = "ws://127.0.0.1:9/ocpp") -> dict[str, object]:
     """A garage of so many chargers (`CP00000` on, counted over all garages) behind a main panel and panels of ten."""
     panels = range(0, chargers, 10)
     feeders: list[dict[str, object]] = [{"id": f"s{number}-main", "rating_a": 12 * chargers, "usable": 0.8}]
@@ -42,7 +42,7 @@ def site_document(number: int, chargers: int) -> dict[str, object]:
         }
         for index in range(chargers)
     ]
-    csms = {"url": "ws://127.0.0.1:9/ocpp", "outage": "hold"}
+    csms = {"url": csms_url, "outage": "hold"}
     electrical = {"line_to_line_v": 208, "model": "phasor"}
     named = {"site": f"garage-{number}", "timezone": "UTC", "csms": csms, "electrical": electrical}
     return {**named, "strategy": "milp", "feeders": feeders, "chargers": listed, "meters": []}
@@ -59,11 +59,16 @@ class Running:
 
     def metric(self, name: str) -> float:
         """The sum of a metric's samples."""
+        return sum(self.samples(name))
+
+    def samples(self, name: str) -> list[float]:
+        """A metric's samples."""
         request = urllib.request.Request(f"http://127.0.0.1:{self.api_port}/metrics")
-        request.add_header("Authorization", f"Bearer {self.token}")
+        if self.token:
+            request.add_header("Authorization", f"Bearer {self.token}")
         with urllib.request.urlopen(request, timeout=30) as answer:
             families = text_string_to_metric_families(answer.read().decode())
-        return sum(one.value for family in families for one in family.samples if one.name == name)
+        return [one.value for family in families for one in family.samples if one.name == name]
 
     def children(self) -> list[int]:
         """Its solvers and planner."""

@@ -1,12 +1,21 @@
-"""How much one service carries: chargers per core, memory, writes. No bars: what docs/capacity.md calculates with.
+"""How much one service carries, or a fleet: chargers per core, memory, writes. No bars: see docs/capacity.md.
+
+    python -m benchmarks capacity --workers 2 --chargers 1000 5000 10000
 
 Garages of 100 chargers, each behind a main panel and ten sub-panels (MILP, phasor), in one `headroom serve` on SQLite;
 every charger sends a MeterValues of 500 bytes and a Heartbeat a minute, half of them inside a transaction, and answers
 the limits it is sent. Both ends of the links are one process on the other core.
+
+With `--workers` the same chargers come to a fleet: so many proxies, controllers, an API process, a Redis of its own and
+a database of its own on a PostgreSQL of this machine. The chargers are divided among the proxies by their numbers, as a
+balancer would, with none in between. Both ends of the links are processes of their own. Where a process may not have
+enough files open it is said: `ulimit -n`, in systemd LimitNOFILE, in a container --ulimit nofile.
 """
 
+import argparse
 import os
 
+from benchmarks._fleet_capacity import fleet_lines
 from benchmarks._relay_fleet import Fleet, Wire
 from benchmarks._service import Running, serving
 from benchmarks.report import Line, Measured
@@ -17,9 +26,27 @@ _CALLS_PER_S = 1 / 30
 _WARM_S, _MEASURED_S = 60.0, 30.0
 
 
-def run() -> list[Line]:
-    """Two sizes, about four minutes."""
-    return [line for chargers in _CHARGERS for line in _size(chargers)]
+def options(parser: argparse.ArgumentParser) -> None:
+    """What this benchmark may be told."""
+    parser.add_argument("--chargers", type=int, nargs="+", default=_CHARGERS, help="how many at once, one run for each")
+    parser.add_argument("--workers", type=int, default=0, help="a fleet with so many proxies; 0: one process, SQLite")
+    parser.add_argument("--controllers", type=int, default=2, help="of a fleet")
+    parser.add_argument(
+        "--database",
+        default="postgresql://127.0.0.1/postgres",
+        help="a PostgreSQL on which a database may be made, for a fleet",
+    )
+
+
+def run(given: argparse.Namespace) -> list[Line]:
+    """Two sizes without options, about four minutes; a fleet takes about four for each size."""
+    if given.workers == 0:
+        return [line for chargers in given.chargers for line in _size(chargers)]
+    return [
+        line
+        for chargers in given.chargers
+        for line in fleet_lines(chargers, given.workers, given.controllers, given.database, _CALLS_PER_S)
+    ]
 
 
 def _size(chargers: int) -> list[Line]:

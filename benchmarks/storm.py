@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from benchmarks._relay_fleet import Fleet, Wire
-from benchmarks._relay_processes import free_all_descriptors, relay, take_own_core
+from benchmarks._relay_processes import free_all_descriptors, listen_overflows, relay, take_own_core
 from benchmarks.report import Line, Measured
 from headroom.clock import WallClock
 
@@ -47,12 +47,12 @@ def _lines(certificate: str, rivals: dict[str, str]) -> Iterator[Line]:
     limits, overflows = [], []
     for _ in range(ROUNDS):
         for name, figures in seconds.items():
-            before = _listen_overflows()
+            before = listen_overflows()
             taken_s, limited = _storm(name, certificate)
             figures.append(taken_s)
             if name == "tap":
                 limits.append(float(limited))
-                overflows.append(float(_listen_overflows() - before))
+                overflows.append(float(listen_overflows() - before))
     what = f"{CHARGERS} chargers at once{', TLS' if certificate else ''}"
     ours = Measured(tuple(seconds["tap"]))
     yield Line(f"{what}: every first reply", ours, None, "s", None if certificate else BAR_S)
@@ -79,12 +79,6 @@ def _storm(name: str, certificate: str) -> tuple[float, int]:
         taken_s = perf_counter() - begun_s
         wire.rest(0.5)
         return taken_s, sum(charger.limits > 0 for charger in fleet.chargers)
-
-
-def _listen_overflows() -> int:
-    """Connections that this machine had no room for, since its start."""
-    names, values = (line.split() for line in Path("/proc/net/netstat").read_text().splitlines()[:2])
-    return int(values[names.index("ListenOverflows")])
 
 
 def _certificate() -> bytes:
