@@ -10,7 +10,7 @@ from domain.events import Event, StartInDoubt
 from domain.ids import ChargerId
 from proxy.hold_office import HoldOffice
 from proxy.protocol.exchange import OwnCall, OwnOutcome
-from proxy.protocol.held import Doubt, Entry, Stored
+from proxy.protocol.held import Doubt, Entry, Kind, Stored
 from proxy.protocol.provisional import TransactionIds
 from proxy.protocol.replay import Replay, Send, SetAside, Told
 
@@ -223,14 +223,19 @@ class Replayer:
             self._office.counters.replayed += 1
             if real is not None and stored.transaction is not None:
                 self.ids.add(stored.transaction, real)
-            self.done[stored.entry.key] = stored.transaction
-            if len(self.done) > _MOST_DONE:
-                del self.done[next(iter(self.done))]
+            self._remember_done(stored)
             self._teller.told(stored, reply)
             if run == self._run and not was_late:
                 self._again()
 
         self._office.spool.do(lambda book: book.done(stored.seq, real, now), done)
+
+    def _remember_done(self, stored: Stored) -> None:
+        if stored.entry.kind is Kind.LATEST:
+            return  # its key is that of the next state as well, which is no repeat
+        self.done[stored.entry.key] = stored.transaction
+        if len(self.done) > _MOST_DONE:
+            del self.done[next(iter(self.done))]
 
     def _set_aside(self, stored: Stored, decision: SetAside) -> None:
         doubt = decision.doubt

@@ -61,6 +61,22 @@ async def test_a_session_during_an_outage_reaches_the_csms_in_order_with_its_own
         assert not world.heard(ChargerDisconnected) + world.heard(StartInDoubt)
 
 
+async def test_a_state_after_an_outage_is_relayed_again_and_not_kept():
+    states = [{"connectorId": 1, "errorCode": "NoError", "status": status} for status in ("Preparing", "Charging")]
+    async with hold_world() as world, world.charger() as charger:
+        await world.ask(charger, "Heartbeat", {})
+        await world.lose_csms()
+        await world.ask(charger, "StatusNotification", states[0])
+        await world.csms_returns()
+        await world.all_told()
+        await until(lambda: world.proxy.office.counters.replayed == 1)
+        held = world.proxy.office.counters.held
+        for state in states:
+            await world.ask(charger, "StatusNotification", state)
+        assert world.proxy.office.counters.held == held
+        assert [told for action, told in world.csms.told if action == "StatusNotification"] == [states[0], *states]
+
+
 async def test_the_ems_goes_on_without_a_csms():
     async with hold_world() as world, world.charger() as charger:
         await world.lose_csms()
