@@ -291,8 +291,10 @@ def _wakes(situation: Situation, admission: Admission, limit_a: Vector, target_a
         yield situation.now + timedelta(seconds=UNACKNOWLEDGED_S)
     interval = timedelta(seconds=rise_interval_s(situation))
     for column, (view, evse) in enumerate(zip(situation.views, situation.layout.evses, strict=True)):
-        if target_a[column] > limit_a[column] and view.ledger.raised_at is not None:
-            yield view.ledger.raised_at + interval
+        if target_a[column] > limit_a[column]:
+            raised_at = situation.now if limit_a[column] > situation.in_force_a[column] else view.ledger.raised_at
+            if raised_at is not None:
+                yield raised_at + interval
         if view.ledger.upper_a > view.ledger.limit_a:
             yield from (at for at in (settles_at(view.ledger, evse), not_made_at(view.ledger)) if at is not None)
     for limit in situation.snapshot.limits:

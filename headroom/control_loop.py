@@ -26,7 +26,7 @@ from headroom.resending import Resends, WriteBudgets, passed
 from headroom.site_picture import Change, SitePicture
 from headroom.statistics import Statistics
 from headroom.trial_limits import TrialLimits
-from headroom.waiting import wait_at_most
+from headroom.waiting import Bell
 from inventory.live import Records
 from inventory.records import Record
 from inventory.store import Store
@@ -73,8 +73,8 @@ class SiteController:
         self._around = around
         self._triggers: dict[str, None] = {"start": None}
         self._starts: list[float] = []
-        self._wake = asyncio.Event()
-        self._wake.set()
+        self._wake = Bell()
+        self._wake.ring()
         self._setpoints: Mapping[EvseId, Setpoint] = {}
         self._resends = Resends()
         self._budgets = WriteBudgets()
@@ -115,7 +115,7 @@ class SiteController:
             self._around.feed.publish(self.site.id, "feeder", feeder_notice(self.picture.feeders[feeder]))
         self.trigger(*change.triggers)
         if change.look:
-            self._wake.set()
+            self._wake.ring()
 
     def _tell_alarms(self, records: Iterable[Record]) -> None:
         for notice in alarm_notices(records):
@@ -126,7 +126,7 @@ class SiteController:
         for reason in reasons:
             self._triggers[reason] = None
         if reasons:
-            self._wake.set()
+            self._wake.ring()
 
     # What the API asks.
 
@@ -165,7 +165,7 @@ class SiteController:
 
     async def _keep_deciding(self) -> None:
         while not self._ended:
-            await wait_at_most(self._wake, self._around.clock, self._quiet_s())
+            await self._wake.wait_at_most(self._around.clock, self._quiet_s())
             self._wake.clear()
             try:
                 await self._turn()
@@ -381,7 +381,7 @@ class SiteController:
         """Before another process goes on: all is written down, and limits in force stay. Nothing is decided after."""
         self._finish(dict(self._rising), self._withhold)
         self._ended = True
-        self._wake.set()
+        self._wake.ring()
         self._rise.set()
         self._around.plans.stop()
         self._around.store.put(*self.picture.live.checkpoint(self._around.clock.now()))

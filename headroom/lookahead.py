@@ -23,7 +23,7 @@ from ems.problem import Infeasible, Outlook, Panel
 from headroom.load_outlook import load_outlook
 from headroom.planner import Planner, PlanQuestion
 from headroom.site_picture import SitePicture
-from headroom.waiting import wait_at_most
+from headroom.waiting import Bell
 from inventory import queries
 from inventory.store import Store
 
@@ -81,7 +81,7 @@ class Lookahead:
 
     def __init__(self, picture: SitePicture, planner: Planner, store: Store, clock: Clock) -> None:
         self._picture, self._planner, self._store, self._clock = picture, planner, store, clock
-        self._wake = asyncio.Event()
+        self._wake = Bell()
         self._task: asyncio.Task[object] | None = None
         self._stays: dict[tuple[EvseId, datetime], Stay] | None = None
         self._planned: tuple[datetime, Outlook] | None = None
@@ -92,11 +92,11 @@ class Lookahead:
         if isinstance(event, SessionStarted | SessionEnded) and self._picture.concerns(event):
             views = (self._picture.view(evse.id, event.at) for evse in self._picture.site.charger(event.charger).evses)
             self._note(views, event.at)
-            self._wake.set()
+            self._wake.ring()
 
     def look(self) -> None:
         """Look again soon: the strategy may be another."""
-        self._wake.set()
+        self._wake.ring()
 
     def outlook(self, now: datetime) -> Outlook | None:
         """The newest plan's word on the present; None where there is none that is young enough."""
@@ -123,7 +123,7 @@ class Lookahead:
             except Exception as error:  # whatever it was, it costs the plan alone
                 log.warning("no_plan", site=self._picture.site.id, why=f"{type(error).__name__}: {error}")
             await self._clock.sleep(pace.rest_s)
-            await wait_at_most(self._wake, self._clock, max(0.0, wait_s - pace.rest_s))
+            await self._wake.wait_at_most(self._clock, max(0.0, wait_s - pace.rest_s))
 
     def stop(self) -> None:
         """Plan no more."""

@@ -129,8 +129,11 @@ class SitePicture:
                 until = event.at + timedelta(seconds=self.hold_s(evse.id))
                 self._holds_until[evse.id] = max(until, self._holds_until.get(evse.id, until))
             case e.SetpointAccepted():
-                entry = ledger.acknowledged(entry, event.limit_a, event.at)
-                triggers = ("limit acknowledged",)
+                acknowledged = ledger.acknowledged(entry, event.limit_a, event.at)
+                # One in time says what was counted on already; how it settles is another event.
+                if entry.refused or ledger.not_made(entry, evse, now):
+                    triggers = (f"{evse.id} acknowledged its limit late",)
+                entry = acknowledged
             case e.SetpointRefused(voided=False):
                 entry = ledger.refused(entry, event.limit_a, evse.failsafe_a)
                 triggers = (f"{evse.id} refused its limit",)

@@ -5,22 +5,48 @@ import asyncio
 from domain.ports import Clock
 
 
-async def wait_at_most(event: asyncio.Event, clock: Clock, seconds: float) -> bool:
-    """Wait until `event` is set or `clock` has advanced by `seconds`; whether the event is set."""
-    if event.is_set() or seconds <= 0:
-        await asyncio.sleep(0)  # a loop around this must let others run
-        return event.is_set()
-    loop = asyncio.get_running_loop()
-    signal = loop.create_task(_set(event))
-    alarm = loop.create_task(clock.sleep(seconds))
-    try:
-        await asyncio.wait((signal, alarm), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        signal.cancel()
-        alarm.cancel()
-        await asyncio.gather(signal, alarm, return_exceptions=True)
-    return event.is_set()
+class Bell:
+    """Rung by anybody, waited for by one: what `asyncio.Event` is, without a task for each wait."""
 
+    def __init__(self) -> None:
+        self._rung = False
+        self._waiting: asyncio.Future[None] | None = None
 
-async def _set(event: asyncio.Event) -> None:
-    await event.wait()
+    def ring(self) -> None:
+        """It has rung, until `clear`."""
+        self._rung = True
+        self._let_go()
+
+    def clear(self) -> None:
+        """It has not rung."""
+        self._rung = False
+
+    async def wait_at_most(self, clock: Clock, seconds: float) -> bool:
+        """Wait until it has rung or `clock` has advanced by `seconds`; whether it has rung."""
+        if self._rung or seconds <= 0:
+            await asyncio.sleep(0)  # a loop around this must let others run
+            return self._rung
+        alarm = asyncio.get_running_loop().create_task(clock.sleep(seconds))
+        alarm.add_done_callback(self._let_go)
+        try:
+            await self._until_let_go()
+        finally:
+            alarm.remove_done_callback(self._let_go)
+            alarm.cancel()
+        return self._rung
+
+    async def wait(self) -> None:
+        """Wait until it has rung."""
+        if not self._rung:
+            await self._until_let_go()
+
+    async def _until_let_go(self) -> None:
+        self._waiting = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiting
+        finally:
+            self._waiting = None
+
+    def _let_go(self, _: object = None) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)

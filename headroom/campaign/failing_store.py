@@ -40,7 +40,7 @@ class FailingStore(InlineStore):
     """The twin's store on such a disk. Incarnations of a service share the engine, and with it what is durable."""
 
     def __init__(self, disk: Disk, life: int, engine: Engine | None = None, fence: Fence | None = None) -> None:
-        super().__init__(engine=engine, interval_s=1.0, fence=fence)
+        super().__init__(engine=engine, fence=fence)
         self._disk, self._life = disk, life
 
     async def _transact(self, work: Callable[[Connection], T], kind: Kind = "IMMEDIATE") -> T:

@@ -12,6 +12,7 @@ from pathlib import Path
 from domain.site import Site
 from headroom.campaign.day import Run, Verdict, run
 from headroom.clock import monotonic_s
+from headroom.collecting import collect_seldom
 from inventory.site_file import parse_site
 from simulators.demo_site import demo_site
 from simulators.faults import Drawing, drawn
@@ -98,6 +99,7 @@ def campaign(seconds: float, first_seed: int, *, days: float = 1.0, workers: int
 
 
 def _run_seed(seed: int, days: float) -> Verdict:
+    collect_seldom()
     return run(day_of(seed, days))
 
 
