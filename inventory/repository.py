@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 
@@ -128,15 +128,20 @@ def save_site(conn: Connection, site: Site, at: datetime, *, salt: bytes | None 
     forgotten (unknown means full) and its open session is ended, as is that of an EVSE which is no longer in the file.
     `salt` (random where it is None) is used at the first time only: it keeps id tags from being guessed.
     """
-    lock(conn, "sites")
-    known = conn.execute(select(tables.sites.c.id).where(tables.sites.c.id == site.id)).first()
     values = {"digest": site_digest(site), "timezone": site.timezone, "loaded_at": at}
-    if known is None:
+    this = tables.sites.c.id == site.id
+    if conn.execute(select(tables.sites.c.digest).where(this)).scalar() == values["digest"] and _is_known(conn, site):
+        conn.execute(update(tables.sites).where(this).values(loaded_at=at))
+        return
+    lock(conn, "sites")  # an EVSE may have been another site's
+    if conn.execute(select(tables.sites.c.id).where(this)).first() is None:
         fresh = salt if salt is not None else secrets.token_bytes(16)
         conn.execute(tables.sites.insert().values(id=site.id, salt=fresh.hex(), **values))
     else:
-        conn.execute(update(tables.sites).where(tables.sites.c.id == site.id).values(**values))
-    before = {row.id: row for row in conn.execute(select(tables.evses))}
+        conn.execute(update(tables.sites).where(this).values(**values))
+    t = tables.evses
+    ours = or_(t.c.site_id == site.id, t.c.id.in_([evse.id for evse in site.evses]))
+    before = {row.id: row for row in conn.execute(select(t).where(ours))}
     _save_rows(conn, tables.chargers, [{"id": charger.id, "site_id": site.id} for charger in site.chargers], site, at)
     _save_rows(conn, tables.evses, _evse_rows(site), site, at)
     changed = [
@@ -151,13 +156,25 @@ def save_site(conn: Connection, site: Site, at: datetime, *, salt: bytes | None 
     _forget(conn, [*changed, *gone], at)
 
 
+def _is_known(conn: Connection, site: Site) -> bool:
+    """Whether the rows of the site's chargers and EVSEs are those of its file: no other site has taken one."""
+    for table, ids in (
+        (tables.chargers, {str(charger.id) for charger in site.chargers}),
+        (tables.evses, {str(evse.id) for evse in site.evses}),
+    ):
+        standing = select(table.c.id).where(table.c.site_id == site.id, table.c.retired_at.is_(None))
+        if set(conn.execute(standing).scalars()) != ids:
+            return False
+    return True
+
+
 def _save_rows(conn: Connection, table: Table, new: Sequence[Mapping[str, Any]], site: Site, at: datetime) -> None:
     """Inserts or renews the rows of a site, and retires those that are no longer in its file."""
-    known = set(conn.execute(select(table.c.id)).scalars())
     ids = {row["id"] for row in new}
-    for row in new:
-        if row["id"] in known:
-            conn.execute(update(table).where(table.c.id == row["id"]).values(**row, retired_at=None))
+    known = set(conn.execute(select(table.c.id).where(table.c.id.in_(ids))).scalars())
+    renewed = [{**row, "own_id": row["id"], "retired_at": None} for row in new if row["id"] in known]
+    if renewed:
+        conn.execute(update(table).where(table.c.id == bindparam("own_id")), renewed)
     missing = [dict(row) for row in new if row["id"] not in known]
     if missing:
         conn.execute(table.insert(), missing)
