@@ -16,10 +16,8 @@ AT, LATER = datetime(2026, 3, 3, tzinfo=UTC), datetime(2026, 3, 4, tzinfo=UTC)
 
 
 def site(name: str, *chargers: str) -> Site:
-    listed = "\n".join(
-        f"  - {{id: {one}, evses: [{{id: e-{one}, connector: 1, feeder: main, phases: [A], max_a: 32, failsafe_a: 6}}]}}"
-        for one in chargers
-    )
+    rest = "connector: 1, feeder: main, phases: [A], max_a: 32, failsafe_a: 6"
+    listed = "\n".join(f"  - {{id: {one}, evses: [{{id: e-{one}, {rest}}}]}}" for one in chargers)
     head = (
         f"site: {name}\ntimezone: UTC\ncsms: {{url: 'ws://127.0.0.1:9/ocpp'}}\nfeeders: [{{id: main, rating_a: 100}}]"
     )
@@ -44,6 +42,6 @@ def test_what_another_site_took_is_taken_back(tmp_path: Path) -> None:
         with engine.begin() as conn:
             for one in (site("oak", "C1", "C2"), site("elm", "C2", "C3"), site("oak", "C1", "C2")):
                 save_site(conn, one, AT)
-            owner = dict(conn.execute(select(tables.evses.c.id, tables.evses.c.site_id)).tuples().all())
+            owner = {row.id: row.site_id for row in conn.execute(select(tables.evses))}
             assert owner == {"e-C1": "oak", "e-C2": "oak", "e-C3": "elm"}
         engine.dispose()
