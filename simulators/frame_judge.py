@@ -48,6 +48,7 @@ class _Pair:
     exempt_ids: "OrderedDict[str, None]" = field(default_factory=OrderedDict)
     samples: AskedSamples = field(default_factory=AskedSamples)
     may_stay_ids: "OrderedDict[str, None]" = field(default_factory=OrderedDict)
+    """Samples that the relay asked for and the CSMS has not got."""
     stood_in_ids: "OrderedDict[str, None]" = field(default_factory=OrderedDict)
     """CALLs of the charger that were answered in the CSMS's place."""
     replay_ids: "OrderedDict[str, None]" = field(default_factory=OrderedDict)
@@ -125,8 +126,8 @@ class FrameJudge:
         may_stay = side == "charger" and action == "MeterValues" and kind == CALL and pair.samples.may_stay(text)
         if may_stay:
             _remember(pair.may_stay_ids, call_id)
-        elif pair.book is not None and side == "charger" and kind == CALL:
-            pair.book.called(call_id, action, text)
+        if pair.book is not None and side == "charger" and kind == CALL:
+            pair.book.called(call_id, action, text)  # one that may stay may be told as well
         lane = pair.up if side == "charger" else pair.down
         lane.pending.append(_Sent(text, kind, call_id, pair.epoch, may_stay))
 
@@ -152,8 +153,7 @@ class FrameJudge:
             self._leaked += 1
             self._complain(identity, "a reply to a CALL that the CSMS never sent reached it", text)
         elif side == "charger" and kind == RESULT and call_id in pair.may_stay_ids:
-            del pair.may_stay_ids[call_id]
-            _take(pair.up, CALL, call_id)
+            self._stayed(pair, call_id)
         elif pair.book is not None and side == "charger" and kind in (RESULT, ERROR):
             self._stand_in(identity, pair, pair.book, kind, call_id, text)
         elif pair.book is not None and side == "csms" and kind == CALL:
@@ -172,7 +172,16 @@ class FrameJudge:
             pair.book.csms_replied(call_id, text)
         return call_id in pair.replay_ids or call_id in pair.stood_in_ids
 
+    def _stayed(self, pair: _Pair, call_id: str) -> None:
+        """A sample that the relay asked for was answered before it reached the CSMS."""
+        del pair.may_stay_ids[call_id]
+        _take(pair.up, CALL, call_id)
+        if pair.book is not None:
+            pair.book.settled(call_id)
+
     def _note_relayed(self, pair: _Pair, side: Side, kind: str, call_id: str, action: str) -> None:
+        if side == "csms" and kind == CALL:
+            pair.may_stay_ids.pop(call_id, None)  # it did not stay: the CSMS answers it
         if pair.book is None:
             return
         if side == "csms" and kind == CALL:

@@ -92,7 +92,9 @@ class StandInBook:
         return f"{action} was accepted in the CSMS's place" if _ACCEPTED.search(text) else None
 
     def settled(self, call_id: str) -> None:
-        """The charger has got the CSMS's own answer."""
+        """The charger has got an answer that nobody promised anything with: the CSMS's own, or that to a sample which
+        the relay asked for. Such a sample may be told or not.
+        """
         self._open.pop(call_id, None)
 
     def replayed(self, action: str, text: str) -> str | None:

@@ -5,7 +5,8 @@
 - Its samples, 1.6: periodic MeterValues go up at the CSMS's own interval, the others stay here, answered by us. What
   goes up is what the charger wrote, byte for byte: measurands that were added are in it. Samples that begin or end a
   transaction, clock-aligned ones, and those that the CSMS triggered always go up.
-- Any version: a sample that we triggered stays here.
+- Any version: a sample that we triggered stays here. One that comes long after, or waited so long for its turn, goes
+  up: what the CSMS asked for must not stay here instead.
 """
 
 import json

@@ -154,3 +154,42 @@ def test_samples_stay_with_the_relay_only_where_it_asked_for_them(
         wires.sent("charger", text)
         wires.got("charger", result(number))
     assert wires.judge.altered() == altered
+
+
+SAMPLE = meter(1, 0, "10", "Trigger")
+
+
+def asked_for() -> Wires:
+    """The relay asked for a sample, and the charger has sent it."""
+    wires = Wires()
+    wires.got("charger", TRIGGER)
+    wires.sent("charger", SAMPLE)
+    return wires
+
+
+def test_a_sample_that_the_relay_asked_for_may_be_told_later_or_never_but_only_as_it_was() -> None:
+    kept = asked_for()
+    kept.got("charger", result(1))
+    assert (kept.judge.complaints, kept.judge.untold()) == ([], [])
+    kept.got("csms", replayed(SAMPLE, 1))
+    assert kept.judge.complaints == []
+    kept.got("csms", replayed(SAMPLE.replace('"10"', '"11"'), 2))
+    assert "never sent so" in kept.judge.complaints[0]
+    never_sent = Wires()
+    never_sent.got("charger", TRIGGER)
+    never_sent.got("csms", replayed(SAMPLE, 1))
+    assert "never sent so" in never_sent.judge.complaints[0]
+
+
+def test_a_sample_that_the_relay_asked_for_and_passed_on_is_the_csms_s_to_answer() -> None:
+    silent = asked_for()
+    silent.got("csms", SAMPLE)
+    silent.got("charger", result(1))
+    silent.sent("csms", result(1, '{"late":true}'), '[2,"next","ClearCache",{}]')
+    silent.got("charger", '[2,"next","ClearCache",{}]')
+    assert silent.judge.complaints == [], "a late reply stays with the relay"
+    there = asked_for()
+    there.judge.may_stand_in = lambda _: False
+    there.got("csms", SAMPLE)
+    there.got("charger", result(1))
+    assert "although it was there" in there.judge.complaints[0]
