@@ -18,6 +18,8 @@ CLEARLY_FRAC = 0.1
 """An offer is clearly more than what is taken if it is larger by both: meters and pilots are that coarse."""
 OBSERVE_S = 60.0
 """How long a car must leave an offer unused before that counts: slow cars take half a minute to ramp."""
+WAKES_WITHIN_S = 120.0
+"""How long a car may take from the first offer to its first ampere: a minute is seen, some chargers try twice."""
 LOOK_EVERY_S = 1.0
 """A charger that sends samples without pause has them looked through so often: what was seen falls no sooner."""
 ALLOWANCE_A = 1.0
@@ -36,6 +38,7 @@ class Appetite:
     response_s: float
     offer_a: float
     full_since: datetime | None = None
+    _here_since: datetime | None = None
     _offered_since: datetime | None = None
     _refusing_since: datetime | None = None
     _unused_since: datetime | None = None
@@ -55,7 +58,7 @@ class Appetite:
         """The offer is now `offer_a`, since `at` (None: since before anything was known)."""
         if offer_a < self.min_a:
             self._offered_since = None
-        elif self.offer_a < self.min_a:
+        elif self.offer_a < self.min_a or self._offered_since is None:
             self._offered_since = at
         if offer_a < self.offer_a:
             self._unused_since = None
@@ -103,13 +106,17 @@ class Appetite:
     def settle(self, now: datetime) -> bool:
         """Makes a refusal count once it has lasted, with current on offer, for the response time; whether that is news.
 
-        Many chargers report SUSPENDED_EV for the seconds in which a car wakes up. Once it counts it holds, although the
-        offer is taken back, until the car draws current or another car comes.
+        Many chargers report SUSPENDED_EV while a car wakes up, so a car that was offered nothing before has
+        `WAKES_WITHIN_S` first. Once it counts it holds, although the offer is taken back, until the car draws current
+        or another car comes: one that is taken for full too early loses its place among those who wait.
         """
         refusing = self._refusing_since
         if refusing is None or self.full_since is not None or self.offer_a < self.min_a:
             return False
-        since = max(refusing, self._offered_since) if self._offered_since is not None else refusing
+        begun = max((at for at in (self._here_since, self._offered_since) if at is not None), default=None)
+        if begun is not None and (now - begun).total_seconds() < WAKES_WITHIN_S:
+            return False
+        since = refusing if begun is None else max(refusing, begun)
         if (now - since).total_seconds() < self.response_s:
             return False
         self.full_since = since
@@ -123,8 +130,9 @@ class Appetite:
         value_a = max(self.min_a, self._seen_a + ALLOWANCE_A + stale_s * RELAX_A_PER_S)
         return value_a if value_a < self.max_a else None
 
-    def another_car(self) -> None:
+    def another_car(self, at: datetime) -> None:
         """A session began or ended: nothing is known of the next car. The offer stays what it is."""
+        self._here_since = at
         self.full_since = self._refusing_since = None
         self._unused_since = self._seen_a = self._seen_at = None
 

@@ -144,7 +144,7 @@ class EvseMemory:
         self.counter = EnergyCounter(
             self.per_ampere_w, self.evse.max_a, session.started_at, session.meter_start_wh, session.energy_wh
         )
-        self.appetite.another_car()
+        self.appetite.another_car(session.started_at)
         self.awakening.another_car()
         if session.full_since is not None:
             self.appetite.remember_full(session.full_since)
@@ -157,7 +157,7 @@ class EvseMemory:
         if session is None:
             return None
         self.session = self.counter = self.vacant_since = None
-        self.appetite.another_car()
+        self.appetite.another_car(at)
         self.awakening.another_car()
         return dataclasses.replace(session, ended_at=max(at, session.started_at))
 

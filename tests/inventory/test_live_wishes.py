@@ -65,8 +65,37 @@ def test_refusing_nothing_is_no_refusal() -> None:
     told(live, status(100, EvseState.SUSPENDED_EV))
     assert session(live, 900).wants_current
     live.set_ledger(E1, granted(1_000, 6.0))
-    assert session(live, 1_029).wants_current
-    assert session(live, 1_030).full_since == after(1_000)
+    assert session(live, 1_119).wants_current
+    assert session(live, 1_120).full_since == after(1_000)
+
+
+def test_a_car_that_needs_a_minute_to_wake_up_is_not_full() -> None:
+    live = LiveState(site())
+    told(live, started(0))
+    live.set_ledger(E1, granted(1, 0.0))
+    live.set_ledger(E1, granted(600, 6.0))
+    told(live, status(600.5, EvseState.CHARGING), status(611, EvseState.SUSPENDED_EV), metered(660, 0.0))
+    assert session(live, 665).wants_current  # full for good, it would have no place among those who wait
+    told(live, status(666, EvseState.CHARGING), metered(720, 6.0))
+    told(live, status(800, EvseState.SUSPENDED_EV))
+    assert session(live, 829).wants_current
+    assert session(live, 830).full_since == after(800)  # it has charged: now it has had enough
+
+
+def test_a_car_that_finds_current_on_offer_has_its_time_to_wake_up_from_the_start_of_its_stay() -> None:
+    live = LiveState(site())
+    live.set_ledger(E1, granted(0, 6.0))
+    told(live, started(1_000), status(1_010, EvseState.SUSPENDED_EV))
+    assert session(live, 1_119).wants_current
+    assert session(live, 1_120).full_since == after(1_010)
+
+
+def test_a_restart_does_not_shorten_the_time_to_wake_up() -> None:
+    live = LiveState(site())
+    told(live, started(0), status(10, EvseState.SUSPENDED_EV))
+    live.set_ledger(E1, granted(600, 6.0))  # the first that is known of its limits
+    assert session(live, 719).wants_current
+    assert session(live, 720).full_since == after(600)
 
 
 def test_the_csms_may_be_the_one_who_offers_nothing() -> None:
@@ -77,7 +106,8 @@ def test_the_csms_may_be_the_one_who_offers_nothing() -> None:
     told(live, e.CsmsLimitChanged("CP1", 1, after(901), 10.0), e.CsmsLimitChanged("CP1", 0, after(902), None))  # type: ignore[arg-type]
     assert view(live, 903).csms_limit_a == 10.0
     assert view(live, 903, E2).csms_limit_a is None
-    assert session(live, 950).full_since == after(902)
+    assert session(live, 1_021).wants_current
+    assert session(live, 1_022).full_since == after(902)
 
 
 def test_what_a_car_takes_at_most_is_learned_relaxed_and_forgotten() -> None:
