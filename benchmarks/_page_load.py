@@ -10,10 +10,12 @@ import json
 import random
 import sys
 import time
+from contextlib import suppress
 
 import uvloop
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosedError
 
 from headroom.clock import WallClock
 
@@ -46,6 +48,11 @@ def _now() -> str:
 
 
 async def _csms(socket: ServerConnection, passed: _Round) -> None:
+    with suppress(ConnectionClosedError):  # the benchmark is over, and the service ends before this process
+        await _answer(socket, passed)
+
+
+async def _answer(socket: ServerConnection, passed: _Round) -> None:
     async for text in socket:
         frame = json.loads(text)
         if frame[0] != 2:
@@ -87,8 +94,8 @@ class _Charger:
         await asyncio.sleep(random.random())
         due_s = time.perf_counter()
         while True:
-            message_id = await self._send(socket, "MeterValues", self._sample())
-            self._passed.sent_s[message_id] = time.perf_counter()
+            sample, sent_s = self._sample(), time.perf_counter()
+            self._passed.sent_s[await self._send(socket, "MeterValues", sample)] = sent_s
             due_s += 1.0
             await asyncio.sleep(max(0.0, due_s - time.perf_counter()))
 
