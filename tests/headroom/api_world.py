@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -82,9 +82,13 @@ class House:
 
 @asynccontextmanager
 async def a_house(
-    *, mode: Mode = "open", oidc: OidcSettings | None = None, store: InlineStore | None = None
+    *,
+    mode: Mode = "open",
+    oidc: OidcSettings | None = None,
+    store: InlineStore | None = None,
+    mono: Callable[[], float] = monotonic_s,
 ) -> AsyncIterator[House]:
-    """A running house; its first EVSE charges."""
+    """A running house; its first EVSE charges. `mono`: the seconds by which it says who asks too often."""
     clock, network = WallClock(), MemoryNetwork()
     csms = SimulatedCsms(network, clock, port=9100)
     await csms.start()
@@ -93,7 +97,7 @@ async def a_house(
     store = store or InlineStore(interval_s=0.05)
     outside = Outside(clock, network, store, monotonic_s, lambda: str(uuid.uuid4()))
     service = await build([site], {site.id: InlineDecider(site)}, outside)
-    authority = authority_of(service, AccessOptions(mode, oidc), monotonic_s)
+    authority = authority_of(service, AccessOptions(mode, oidc), mono)
     service.ports["ocpp_port"] = await service.proxy.listen("127.0.0.1", 9000)
     charger = SimulatedChargePoint(
         "CP001",
