@@ -87,8 +87,6 @@ def serve(
         raise HeadroomError(
             "--redis: several processes need a database that takes several; give --database postgresql://..."
         )
-    if redis is not None and notify is not None:
-        raise HeadroomError("--notify: with --redis nobody is told yet; leave one of the two out")
     guarded = access_options(access, api_host, oidc_issuer, oidc_audience, oidc_roles)
     settings = Settings.from_environment()
     clock = settings.clock()

@@ -28,7 +28,8 @@ from headroom.console import print_json
 from headroom.decider import ProcessDecider, shared
 from headroom.forecast_keeper import KeeperOptions
 from headroom.notifications.settings import NotifySettings
-from headroom.notifications.wiring import notifiers
+from headroom.notifications.watched import Watched
+from headroom.notifications.wiring import Notifiers
 from headroom.outer_parts import outer_parts
 from headroom.planner import ProcessPlanner
 from headroom.retention import Retention
@@ -97,7 +98,8 @@ async def run_service(
         for decider in deciders.values():
             await started(decider)
         watch = partial(watch_files, tuple(gates.values()), server_tls, clock)
-        told = notifiers(listening.notify, service, new_id)
+        watched = Watched(service.controllers, service.feed, store, clock, service.feed.newest)
+        told = Notifiers(listening.notify, new_id, service.webhooks).parts(watched)
         kept = Retention(store, clock, settings.keep_days, settings.keep_sessions_days)
         beside: list[Part] = [
             watch,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Float, Row, Select, Table, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Float, Row, Select, Table, func, or_, select, tuple_
 
 from domain.errors import HeadroomError
 from domain.ids import ChargerId, DecisionId, EvseId, MeterId, SiteId
@@ -184,6 +184,13 @@ def alarms(
     if standing_only:
         query = query.where(t.c.cleared_at.is_(None))
     return page_of(conn, query, (t.c.raised_at, t.c.kind, t.c.subject), limit, cursor, rows.alarm_from)
+
+
+def alarms_since(conn: Connection, site: SiteId, since: datetime) -> tuple[AlarmRecord, ...]:
+    """A site's alarms that were raised or cleared since then, the oldest first."""
+    t = tables.alarms
+    query = select(t).where(t.c.site_id == site, or_(t.c.raised_at >= since, t.c.cleared_at >= since))
+    return tuple(map(rows.alarm_from, conn.execute(query.order_by(t.c.raised_at, t.c.kind, t.c.subject))))
 
 
 def limits(conn: Connection, site: SiteId, *, limit: int = 100, cursor: str | None = None) -> Page[TemporaryLimit]:

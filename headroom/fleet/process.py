@@ -27,6 +27,9 @@ from headroom.fleet.service import FleetService, JointStore, Role, SiteBuses
 from headroom.fleet.worker import Worker, new_name
 from headroom.forecast_keeper import KeeperOptions
 from headroom.message_log import MessageLog
+from headroom.notifications.settings import NotifySettings
+from headroom.notifications.watched import Watched
+from headroom.notifications.wiring import Notifiers
 from headroom.outer_parts import outer_parts
 from inventory.locks import lock
 from inventory.repository import load_state, save_site
@@ -97,12 +100,16 @@ class Process:
             messages.add_site(site.id, await self._outside.store.transact(known))
         self.parts += [self._worker.run, messages.run, messages.keep_within_bounds]
 
-    def reign(self, deciders: Mapping[SiteId, Decider], url: str, forecasts: KeeperOptions) -> None:
-        """Be a controller."""
+    def reign(
+        self, deciders: Mapping[SiteId, Decider], url: str, forecasts: KeeperOptions, notify: NotifySettings
+    ) -> None:
+        """Be a controller. `HeadroomError` where somebody is to be told and cannot be."""
+        clock, notifiers = self._outside.clock, Notifiers(notify, self._outside.new_id, self.service.webhooks)
 
-        async def parts(controller: SiteController, store: Store, bus: InProcessBus) -> list[Part]:
+        async def parts(controller: SiteController, store: Store, bus: InProcessBus, after: int) -> list[Part]:
             mine = {controller.site.id: controller}
-            return [*await outer_parts(mine, store, self._outside.clock, bus.publish, forecasts)]
+            watched = Watched(mine, self._feed, store, clock, after, is_fleet=True)
+            return [*await outer_parts(mine, store, clock, bus.publish, forecasts), *notifiers.parts(watched)]
 
         name = new_name()
         throne = Throne(self._fleet, self._outside, self._book, self._feed, name, parts)

@@ -44,8 +44,10 @@ _GONE_AFTER = 3
 _RETRY_S = 0.3
 _TRIM_EVERY_S = 60.0
 
-Parts = Callable[[SiteController, Store, InProcessBus], Awaitable[list[Callable[[], Awaitable[object]]]]]
-"""What runs beside a site's control: meters that are fetched, forecasts."""
+Parts = Callable[[SiteController, Store, InProcessBus, int], Awaitable[list[Callable[[], Awaitable[object]]]]]
+"""What runs beside a site's control: meters that are fetched, forecasts, and who tells others what the feed has after
+a notice.
+"""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class Reign:
                 newest there.
             TROUBLE: Redis does not give the stream.
         """
-        mono, begun_s = self._throne.outside.mono, self._throne.outside.mono()
+        mono, begun_s, told = self._throne.outside.mono, self._throne.outside.mono(), self._throne.feed.newest
         store, restored, position = await self._take_over()
         self._reader = StreamReader(self._throne.fleet, self.site.id, position or BEGINNING, self.counts)
         commanding = Commanding(self._decider, store, self.orders.send, self.bus, self._throne.feed)
@@ -101,7 +103,8 @@ class Reign:
         async with asyncio.TaskGroup() as group:
             running = [group.create_task(part()) for part in (store.run, self.orders.run)]
             await self._catch_up()
-            parts = [*await self._throne.parts(self.controller, store, self.bus), self._follow, self._sweep, self._trim]
+            beside = await self._throne.parts(self.controller, store, self.bus, told)
+            parts = [*beside, self._follow, self._sweep, self._trim]
             running += [group.create_task(_forever(part)) for part in (self.controller.run, *parts)]
             self.took_s = mono() - begun_s
             on_charge(self.controller)

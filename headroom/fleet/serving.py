@@ -78,7 +78,7 @@ async def run_fleet(
         )
         process = Process(SiteBook(sites), outside, fleet, member.role)
         if deciders:
-            process.reign(deciders, member.advertise or _url(bound), listening.forecasts)
+            process.reign(deciders, member.advertise or _url(bound), listening.forecasts, listening.notify)
         for decider in deciders.values():
             await started(decider)
         if is_proxy:

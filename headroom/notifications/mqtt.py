@@ -1,47 +1,59 @@
 """State over MQTT, retained: `<prefix>/<site>/evse/<id>`, `.../feeder/<id>`, `.../alarm/<kind>/<subject>`.
 
 An alarm that is cleared leaves an empty message, which takes the retained one away. `<prefix>/status` is `online`, or
-`offline` by the broker itself when the connection is lost.
+`offline` by the broker itself when the connection is lost. In a fleet each site's controller has a connection of its
+own, and there is `<prefix>/<site>/status` instead.
 """
 
 import asyncio
+import hashlib
 import json
 import ssl
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
+from typing import Final
 from urllib.parse import quote
 
 import aiomqtt
 import structlog
 
+from domain.errors import StorageError
+from domain.ids import SiteId
 from headroom.notices import evse_notice, feeder_notice
 from headroom.notifications.settings import Broker
-from headroom.service import Service
+from headroom.notifications.watched import Watched
+from inventory import queries
 
 log = structlog.get_logger()
 
 _TIMEOUT_S = 10.0
 _PAUSES_S = (1.0, 5.0, 15.0, 60.0)
+_CLEARED_SINCE: Final = timedelta(days=1)
+"""Alarms that were cleared so long ago may still stand at the broker: whoever told of them has ended meanwhile."""
 
 
 class BrokerPublisher:
     """One broker. Whatever was missed while it was away is made up by publishing the whole state again."""
 
-    def __init__(self, broker: Broker, service: Service, pauses_s: tuple[float, ...] = _PAUSES_S) -> None:
-        self._broker, self._service, self._pauses_s = broker, service, pauses_s
-        self._sites = [name for name in service.controllers if broker.sites is None or name in broker.sites]
+    def __init__(self, broker: Broker, watched: Watched, pauses_s: tuple[float, ...] = _PAUSES_S) -> None:
+        self._broker, self._watched, self._pauses_s = broker, watched, pauses_s
+        self._sites = [name for name in watched.controllers if broker.sites is None or name in broker.sites]
         self._alarms: set[str] = set()
+        self._status = self._topic(*(self._sites if watched.is_fleet else ()), "status")
 
     async def run(self) -> None:
         """Until the feed ends or this is cancelled; a broker that is away is tried again."""
         failures = 0
-        while not self._service.feed.closed:
+        while not self._watched.feed.closed:
             try:
                 async with await self._client() as client:
                     failures = 0
-                    await client.publish(self._topic("status"), "online", qos=1, retain=True)
-                    await self._publish(client)
-                    await client.publish(self._topic("status"), "offline", qos=1, retain=True)
+                    await client.publish(self._status, "online", qos=1, retain=True)
+                    try:
+                        await self._publish(client)
+                    finally:
+                        await client.publish(self._status, "offline", qos=1, retain=True)
             except (aiomqtt.MqttError, OSError) as error:
                 log.warning("mqtt_broker_away", url=str(self._broker.url), error=str(error))
                 await asyncio.sleep(self._pauses_s[min(failures, len(self._pauses_s) - 1)])
@@ -58,11 +70,20 @@ class BrokerPublisher:
             port=url.port or (8883 if secure else 1883),
             username=broker.username,
             password=password,
+            identifier=self._identifier(),
             tls_context=ssl.create_default_context(cafile=broker.ca) if secure else None,
-            will=aiomqtt.Will(self._topic("status"), "offline", qos=1, retain=True),
+            will=aiomqtt.Will(self._status, "offline", qos=1, retain=True),
             timeout=_TIMEOUT_S,
             keepalive=30,
         )
+
+    def _identifier(self) -> str | None:
+        """Of a site of a fleet always the same: the broker then ends the connection of a controller that was replaced,
+        and says that it is offline before the new one says that it is online.
+        """
+        if not self._watched.is_fleet:
+            return None
+        return f"headroom-{hashlib.blake2b(self._status.encode(), digest_size=6).hexdigest()}"
 
     async def _publish(self, client: aiomqtt.Client) -> None:
         """The whole state, then what changes; returns when every feed has ended."""
@@ -75,9 +96,9 @@ class BrokerPublisher:
                 task.cancel()
             await asyncio.gather(*following, return_exceptions=True)
 
-    async def _follow(self, client: aiomqtt.Client, site: str) -> None:
-        while not self._service.feed.closed:  # a stream that did not keep up is begun anew
-            watch = self._service.feed.watch(site, self._service.feed.newest)
+    async def _follow(self, client: aiomqtt.Client, site: SiteId) -> None:
+        while not self._watched.feed.closed:  # a stream that did not keep up is begun anew
+            watch = self._watched.feed.watch(site, self._watched.feed.newest)
             await self._whole(client, site)
             async for notice in watch:
                 if notice.kind in {"evse", "feeder"}:
@@ -86,9 +107,9 @@ class BrokerPublisher:
                     topic = self._topic(site, "alarm", str(notice.data["kind"]), str(notice.data["subject"]))
                     await self._say(client, topic, notice.data if notice.data["cleared_at"] is None else None)
 
-    async def _whole(self, client: aiomqtt.Client, site: str) -> None:
-        controller = next(one for name, one in self._service.controllers.items() if name == site)
-        now = self._service.clock.now()
+    async def _whole(self, client: aiomqtt.Client, site: SiteId) -> None:
+        controller = self._watched.controllers[site]
+        now = self._watched.clock.now()
         for evse in controller.site.evses:
             view = controller.picture.view(evse.id, now)
             await self._say(client, self._topic(site, "evse", evse.id), evse_notice(view, evse, now))
@@ -105,10 +126,20 @@ class BrokerPublisher:
             for one in controller.picture.live.alarms
         }
         mine = {topic for topic in self._alarms if topic.startswith(self._topic(site, "alarm"))}
+        mine |= await self._cleared(site)
         for topic in mine - set(standing):
             await self._say(client, topic, None)
         for topic, document in standing.items():
             await self._say(client, topic, document)
+
+    async def _cleared(self, site: SiteId) -> set[str]:
+        since = self._watched.clock.now() - _CLEARED_SINCE
+        try:
+            found = await self._watched.store.query(lambda conn: queries.alarms_since(conn, site, since))
+        except StorageError as error:
+            log.warning("cleared_alarms_not_read", site=site, error=str(error))
+            return set()
+        return {self._topic(site, "alarm", one.alarm.kind, one.alarm.subject) for one in found if one.cleared_at}
 
     async def _say(self, client: aiomqtt.Client, topic: str, document: Mapping[str, object] | None) -> None:
         text = "" if document is None else json.dumps(document, default=str)

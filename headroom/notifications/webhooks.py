@@ -10,8 +10,9 @@ import base64
 import hashlib
 import hmac
 import json
+import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -19,11 +20,13 @@ import httpx
 import structlog
 
 from domain.errors import StorageError
+from domain.ids import SiteId
 from domain.ports import Clock
 from headroom.feed import Feed
+from headroom.notices import alarm_notices
 from headroom.notifications.events import Digest
-from headroom.notifications.settings import Webhook
-from inventory import outbox
+from headroom.notifications.settings import EventKind, Webhook
+from inventory import outbox, queries
 from inventory.outbox import Due
 from inventory.store import Store
 
@@ -33,6 +36,10 @@ MOST_WAITING = 10_000
 GIVEN_UP_AFTER: Final = timedelta(hours=24)
 _PAUSES_S: Final = (1.0, 5.0, 30.0, 120.0, 600.0, 1800.0)
 _TIMEOUT_S = 10.0
+_MAKE_UP: Final = timedelta(minutes=10)
+"""Alarms of so long before are taken up when a site's feed is followed anew; `outbox.REMEMBERED` must be longer."""
+_OURS: Final = uuid.UUID("7f1c2f0e-6d0b-5a5c-9a57-2b1d1f4a7e61")
+"""The namespace of alarms' message ids."""
 
 
 @dataclass
@@ -45,56 +52,97 @@ class WebhookCounts:
 
 
 class WebhookSender:
-    """One target: takes up what it is to be told, and delivers it."""
+    """One target and site: takes up what is to be told, and delivers it.
+
+    In a fleet those of a site are its controller's, and their `store` is fenced: nobody else takes up or delivers.
+    """
 
     def __init__(
         self,
         hook: Webhook,
+        site: SiteId,
         secret: bytes,
         store: Store,
         clock: Clock,
         new_id: Callable[[], str],
         client: httpx.AsyncClient | None = None,
         pauses_s: tuple[float, ...] = _PAUSES_S,
+        counts: WebhookCounts | None = None,
     ) -> None:
-        self.hook, self.counts = hook, WebhookCounts()
+        self.hook, self.site, self.counts = hook, site, counts or WebhookCounts()
         self._secret, self._store, self._clock, self._new_id = secret, store, clock, new_id
-        self._client = client or httpx.AsyncClient(timeout=_TIMEOUT_S, follow_redirects=False)
-        self._pauses_s = pauses_s
+        self._client = client or new_client()
+        self._pauses_s, self._target = pauses_s, f"{hook.name}\n{site}"
         self._some = asyncio.Event()
         self._some.set()
 
-    async def follow(self, feed: Feed, site: str) -> None:
-        """Take up what happens at a site, until the feed ends. A stream that broke off is taken up again."""
-        digest, after = Digest(), None
+    async def follow(self, feed: Feed, after: int | None = None) -> None:
+        """Take up what happens after the notice `after`, until the feed ends; and first the alarms of the last minutes,
+        as far as nobody did. A stream that broke off is taken up again.
+        """
+        digest, after = Digest(), feed.newest if after is None else after
+        for alarm in await self._made_up():
+            await self._surely_take("alarm.raised" if alarm["cleared_at"] is None else "alarm.cleared", alarm)
         while not feed.closed:
-            async for notice in feed.watch(site, after):
+            async for notice in feed.watch(self.site, after):
                 after = notice.id
                 event = digest.event_of(notice)
-                if event is not None and event[0] in self.hook.events:
-                    await self.take(site, event[0], event[1])
+                if event is not None:
+                    await self._surely_take(*event)
 
-    async def take(self, site: str, event: str, data: Mapping[str, object]) -> None:
-        """Put an event into the outbox; durable when this returns."""
-        at, message = self._clock.now(), self._new_id()
-        payload = {"type": event, "timestamp": at.isoformat(), "data": {"site": site, **data}}
+    async def _made_up(self) -> list[dict[str, object]]:
+        """The alarms of the last minutes, each as it was raised and as it was cleared; one of a moment once."""
+        since = self._clock.now() - _MAKE_UP
+        while True:
+            try:
+                await self._store.transact(lambda conn: outbox.adopt(conn, self.hook.name, self._target, self.site))
+                found = await self._store.query(lambda conn: queries.alarms_since(conn, self.site, since))
+                break
+            except StorageError:
+                await asyncio.sleep(self._pauses_s[1])
+        raised = [replace(one, cleared_at=None) for one in found if since <= one.raised_at != one.cleared_at]
+        return alarm_notices([*raised, *(one for one in found if one.cleared_at is not None)])
+
+    async def _surely_take(self, event: EventKind, data: Mapping[str, object]) -> None:
+        """Put an event into the outbox if it is asked for, as soon as the database takes it."""
+        if event not in self.hook.events:
+            return
+        message = self._id_of(event, data)
+        while True:
+            if await self.take(event, data, message):
+                return
+            await asyncio.sleep(self._pauses_s[1])
+
+    def _id_of(self, event: str, data: Mapping[str, object]) -> str:
+        """An alarm has the same id whoever tells of it."""
+        at = data.get("raised_at") if event == "alarm.raised" else data.get("cleared_at")
+        if event == "evse.changed" or at is None:
+            return self._new_id()
+        alarm = (self._target, event, data["kind"], data["subject"], at)
+        return str(uuid.uuid5(_OURS, "\n".join(map(str, alarm))))
+
+    async def take(self, event: str, data: Mapping[str, object], message: str | None = None) -> bool:
+        """Put an event into the outbox, under the id `message`; durable when this returns True."""
+        at, own = self._clock.now(), message or self._new_id()
+        payload = {"type": event, "timestamp": at.isoformat(), "data": {"site": self.site, **data}}
         try:
             lost = await self._store.transact(
-                lambda conn: outbox.add(conn, message, self.hook.name, at, event, payload, MOST_WAITING)
+                lambda conn: outbox.add(conn, own, self._target, at, event, payload, MOST_WAITING)
             )
         except StorageError as error:
             log.error("notification_not_stored", target=self.hook.name, kind=event, error=str(error))
-            return
+            return False
         self.counts.given_up += lost
         self._some.set()
+        return True
 
     async def run(self) -> None:
         """Deliver for ever, oldest first."""
         while True:
             try:
-                due = await self._store.query(lambda conn: outbox.oldest(conn, self.hook.name))
+                due = await self._store.query(lambda conn: outbox.oldest(conn, self._target))
             except StorageError:
-                await asyncio.sleep(self._pauses_s[-1])
+                await asyncio.sleep(self._pauses_s[1])
                 continue
             if due is None:
                 self._some.clear()
@@ -108,7 +156,8 @@ class WebhookSender:
         over = self._clock.now() - due.at > GIVEN_UP_AFTER
         try:
             if why is None or over:
-                await self._store.transact(lambda conn: outbox.done(conn, due.id))
+                is_alarm = due.event != "evse.changed"
+                await self._store.transact(lambda conn: outbox.done(conn, due.id, remember=is_alarm))
             else:
                 await self._store.transact(lambda conn: outbox.tried(conn, due.id))
         except StorageError as error:
@@ -131,6 +180,11 @@ class WebhookSender:
         except (httpx.HTTPError, OSError) as error:
             return f"{type(error).__name__}: {error}"
         return None if answer.is_success else f"it answered {answer.status_code}"
+
+
+def new_client() -> httpx.AsyncClient:
+    """What messages are sent with; several senders may share one."""
+    return httpx.AsyncClient(timeout=_TIMEOUT_S, follow_redirects=False)
 
 
 def signed(secret: bytes, message: str, at: datetime, body: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ from domain.site import Site
 from headroom.bootstrap import Outside
 from headroom.charger_lore import SiteBook
 from headroom.clock import WallClock, lease_clock_s, monotonic_s
+from headroom.control_loop import SiteController
 from headroom.decider import InlineDecider
 from headroom.feed import Feed
 from headroom.fleet.connection import Fleet
@@ -24,9 +25,13 @@ from headroom.fleet.controllers import Controllers
 from headroom.fleet.lease import Leases
 from headroom.fleet.reign import Throne
 from headroom.fleet.worker import Worker
+from headroom.notifications.watched import Watched
+from headroom.notifications.wiring import Notifiers
 from inventory.site_file import parse_site
-from inventory.store import AsyncStore
+from inventory.store import AsyncStore, Store
 from proxy.network import LoopNetwork
+
+Part = Callable[[], Awaitable[object]]
 
 SITE = """\
 site: cedar
@@ -134,15 +139,20 @@ class Town:
         await until(lambda: worker.registered)
         return worker, wires
 
-    async def controllers(self, name: str, mono: Callable[[], float] = lease_clock_s) -> Controllers:
+    async def controllers(
+        self, name: str, mono: Callable[[], float] = lease_clock_s, notifiers: Notifiers | None = None
+    ) -> Controllers:
         """A controller process that is not started yet."""
         store, fleet = await self._store(), self.fleet()
         outside = Outside(self.clock, LoopNetwork(), store, monotonic_s, lambda: uuid.uuid4().hex)
 
-        async def no_parts(*_: object) -> list[Callable[[], Awaitable[object]]]:
-            return []
+        feed = Feed()
 
-        throne = Throne(fleet, outside, self.book, Feed(), name, no_parts)
+        async def parts(controller: SiteController, store: Store, _: object, after: int) -> list[Part]:
+            watched = Watched({self.site.id: controller}, feed, store, self.clock, after, is_fleet=True)
+            return [] if notifiers is None else [*notifiers.parts(watched)]
+
+        throne = Throne(fleet, outside, self.book, feed, name, parts)
         leases = Leases(fleet, name, f"http://{name}", mono)
         deciders = {self.site.id: InlineDecider(self.site)}
         return Controllers(leases, deciders, throne)

@@ -24,14 +24,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from domain.errors import HeadroomError
+from domain.ids import SiteId
 from headroom.clock import WallClock
 from headroom.feed import Feed
 from headroom.notifications.mqtt import BrokerPublisher
 from headroom.notifications.settings import Broker, Webhook, read_settings
+from headroom.notifications.watched import Watched
 from headroom.notifications.webhooks import WebhookSender
 from inventory import outbox
 from inventory.store import InlineStore
 
+SITE = SiteId("cedar")
 SECRET = b"0123456789abcdef0123456789abcdef"
 
 
@@ -60,7 +63,7 @@ class Receiver:
     def sender(self, store: InlineStore, **hook: Any) -> WebhookSender:
         made = Webhook.model_validate({"name": "w", "url": "http://receiver/hook", "secret_file": "x", **hook})
         pauses_s = (0.01, 0.02)
-        return WebhookSender(made, SECRET, store, WallClock(), lambda: str(uuid.uuid4()), self.client, pauses_s)
+        return WebhookSender(made, SITE, SECRET, store, WallClock(), lambda: str(uuid.uuid4()), self.client, pauses_s)
 
 
 @asynccontextmanager
@@ -87,7 +90,7 @@ async def test_alarms_are_told_in_order_signed_and_again_until_they_are_taken() 
     store, feed, receiver = InlineStore(), Feed(), Receiver()
     sender = receiver.sender(store)
     receiver.refuse = 3
-    async with running(sender.run(), sender.follow(feed, "cedar")):
+    async with running(sender.run(), sender.follow(feed)):
         feed.publish("oak", "alarm", alarm("other"))
         feed.publish("cedar", "alarm", alarm("m1"))
         feed.publish("cedar", "feeder", {"id": "main"})
@@ -97,14 +100,14 @@ async def test_alarms_are_told_in_order_signed_and_again_until_they_are_taken() 
     assert receiver.taken[0]["data"]["site"] == "cedar"
     assert len(set(receiver.ids)) == 2, "a message that is tried again keeps its id"
     assert (sender.counts.delivered, sender.counts.failed, sender.counts.given_up) == (2, 3, 0)
-    assert await store.query(lambda conn: outbox.oldest(conn, "w")) is None
+    assert await store.query(lambda conn: outbox.oldest(conn, "w\ncedar")) is None
 
 
 async def test_what_was_not_delivered_is_delivered_after_a_restart() -> None:
     store, receiver = InlineStore(), Receiver()
     first = receiver.sender(store)
-    await first.take("cedar", "alarm.raised", alarm("m1"))
-    await first.take("cedar", "alarm.raised", alarm("m2"))
+    await first.take("alarm.raised", alarm("m1"))
+    await first.take("alarm.raised", alarm("m2"))
     second = receiver.sender(store)
     async with running(second.run()):
         await until(lambda: len(receiver.taken) == 2)
@@ -115,7 +118,7 @@ async def test_only_what_was_asked_for_and_only_changes_are_told() -> None:
     store, feed, receiver = InlineStore(), Feed(), Receiver()
     sender = receiver.sender(store, events=["evse.changed"])
     evse = {"id": "P1-01", "state": "charging", "linked": True, "transaction_id": "1", "measured_a": 9.0}
-    async with running(sender.run(), sender.follow(feed, "cedar")):
+    async with running(sender.run(), sender.follow(feed)):
         feed.publish("cedar", "alarm", alarm("m1"))
         for amps in (9.0, 9.1, 9.2):
             feed.publish("cedar", "evse", evse | {"measured_a": amps})
@@ -142,8 +145,8 @@ async def test_a_message_that_nobody_takes_for_a_day_is_given_up() -> None:
     sender = receiver.sender(store)
     receiver.refuse = 1
     old = WallClock().now() - timedelta(hours=25)
-    await store.transact(lambda conn: outbox.add(conn, "old", "w", old, "e", {}, 9))
-    await sender.take("cedar", "alarm.raised", alarm("m1"))
+    await store.transact(lambda conn: outbox.add(conn, "old", "w\ncedar", old, "e", {}, 9))
+    await sender.take("alarm.raised", alarm("m1"))
     async with running(sender.run()):
         await until(lambda: receiver.taken)
     assert sender.counts.given_up == 1
@@ -194,7 +197,9 @@ async def test_mqtt_shows_the_whole_state_its_changes_and_that_the_service_is_go
 
     async with a_house() as house:
         broker = Broker.model_validate({"url": f"mqtt://127.0.0.1:{port}", "prefix": "building"})
-        publisher = BrokerPublisher(broker, house.service, pauses_s=(0.05,))
+        service = house.service
+        watched = Watched(service.controllers, service.feed, service.store, service.clock, service.feed.newest)
+        publisher = BrokerPublisher(broker, watched, pauses_s=(0.05,))
         async with running(publisher.run()):
             await asyncio.sleep(0.2)  # the broker is away at first
             process = await asyncio.create_subprocess_exec(
