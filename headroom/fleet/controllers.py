@@ -21,6 +21,8 @@ log = structlog.get_logger()
 _SEEK_EVERY_S = 0.25
 _PATIENCE_S = 0.4
 """So much longer than the candidate before it does each wait, so that sites spread over the processes."""
+_AT_ONCE = 4
+"""So many sites are taken over at the same time: many at once would keep the process from renewing what it has."""
 _SIGN_OF_LIFE_S = 3.0
 _AFTER_FAILURE_S = 1.0
 
@@ -100,7 +102,7 @@ class Controllers:
     async def _seek(self, group: asyncio.TaskGroup) -> None:
         while not self._ending:
             try:
-                for site in await self._due():
+                for site in (await self._due())[: max(0, _AT_ONCE - len(self.reigns) + len(self.controllers))]:
                     lease = await self._acquire(site)
                     if lease is not None:
                         group.create_task(self._reign(lease), name=f"reign over {site}")
