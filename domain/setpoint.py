@@ -1,12 +1,13 @@
 """Decisions: a set-point per EVSE, each with its reason."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from domain.ids import DecisionId, EvseId, FeederId
 from domain.rotation import RotationState
-from domain.site import Phase
+from domain.site import Phase, PhaseAmps
 
 
 class ReasonKind(StrEnum):
@@ -95,6 +96,18 @@ class Alarm:
 
 
 @dataclass(frozen=True, slots=True)
+class Latitude:
+    """How far base loads may move before a decision would be another.
+
+    `room_a`: per line, by how much the load that limits are held by may grow, A, until one of them has to fall
+    (negative where they do not fit now). `wanting`: feeders below which somebody would take more than was given.
+    """
+
+    room_a: Mapping[FeederId, PhaseAmps]
+    wanting: frozenset[FeederId]
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What was decided at one instant, for every EVSE of the site, in site order."""
 
@@ -109,3 +122,5 @@ class Decision:
     alarms: tuple[Alarm, ...] = field(default=())
     wake_at: datetime | None = None
     """When to decide again although nothing happens: the next scheduler turn, settle time or retry."""
+    latitude: Latitude | None = None
+    """None where nobody worked it out: then every move of a base load may matter."""

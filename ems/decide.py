@@ -15,6 +15,7 @@ from domain.snapshot import SiteSnapshot
 from ems.alarms import alarms
 from ems.guard import Facts, guard
 from ems.ladder import Answer, Ladder, build_ladder, climb_down
+from ems.latitude import latitude
 from ems.ledger import UNACKNOWLEDGED_S, not_made_at, settles_at
 from ems.panel import compile_panel
 from ems.problem import Mask, Outlook, Problem, Vector
@@ -108,6 +109,7 @@ def decide(
         rotation=admission.state,
         alarms=alarms(situation, answer, lowered),
         wake_at=min((at for at in _wakes(situation, admission, final_a, target_a) if at > now), default=None),
+        latitude=latitude(situation, final_a),
     )
 
 

@@ -160,7 +160,7 @@ class Situation:
     def hold_base_a(self) -> Mapping[FeederId, PhaseAmps]:
         """Non-EV load by which limits are held or lowered: likely, or the forecast where it is well above that."""
         band_a = self.layout.site.control.dead_band_a
-        return {name: _larger(view, view.base_likely_a, band_a) for name, view in self.snapshot.feeders.items()}
+        return {name: held_by_a(view, band_a) for name, view in self.snapshot.feeders.items()}
 
     @cached_property
     def rise_base_a(self) -> Mapping[FeederId, PhaseAmps]:
@@ -223,6 +223,11 @@ def _fixed_a(site: Site, panel: Panel, evses: tuple[Evse, ...]) -> Vector:
     share_a = fill(panel.entries, room_a, Bounds(np.zeros(len(evses)), most_a, most_a)).current_a
     least_a = np.array([lowest_a(evse) for evse in evses])
     return np.asarray(np.minimum(np.maximum(np.floor(share_a + SLACK_A), least_a), most_a))
+
+
+def held_by_a(view: FeederView, band_a: float) -> PhaseAmps:
+    """The non-EV load of a feeder that limits are held or lowered by: see `Situation.hold_base_a`."""
+    return _larger(view, view.base_likely_a, band_a)
 
 
 def _larger(view: FeederView, load_a: PhaseAmps, band_a: float) -> PhaseAmps:

@@ -7,6 +7,8 @@ linearly, by recursive least squares that forget over about a day; then the quan
 
 from bisect import bisect_left, insort
 from collections import deque
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -23,52 +25,65 @@ _PRIOR = 10.0
 _GAP_S = 60.0
 
 
-class _Horizon:
-    """One horizon of one series: weights, and the errors of what was said."""
+class _Learner:
+    """The horizons of one series, learned side by side: weights [horizon, input], and the errors of what was said."""
 
-    def __init__(self, steps_ahead: int) -> None:
+    def __init__(self, steps_ahead: tuple[int, ...]) -> None:
+        """`steps_ahead` rising: the first horizons are learned before the later ones have anything to learn from."""
         self.steps_ahead = steps_ahead
-        self._weights: Vector = np.zeros(STEPS + 1)
-        self._covariance: Matrix = np.eye(STEPS + 1) / _PRIOR
-        self._learned = 0
-        self._newest: deque[float] = deque()
-        self._ordered: list[float] = []
+        self._weights: Matrix = np.zeros((len(steps_ahead), STEPS + 1))
+        self._covariances = np.broadcast_to(np.eye(STEPS + 1) / _PRIOR, (len(steps_ahead), STEPS + 1, STEPS + 1)).copy()
+        self._learned = [0] * len(steps_ahead)
+        self._newest = tuple(deque[float]() for _ in steps_ahead)
+        self._ordered: tuple[list[float], ...] = tuple([] for _ in steps_ahead)
 
-    def rise(self, inputs: Vector) -> float:
-        """How far above the newest value the largest of the coming ones is expected."""
-        return float(self._weights @ inputs)
+    def rise(self, place: int, inputs: Vector) -> float:
+        """How far above the newest value the largest of a horizon's values is expected."""
+        return float(np.dot(self._weights[place], inputs))
 
-    def learn(self, inputs: Vector, rise_a: float) -> None:
-        """Recursive least squares (Ljung, "System Identification", 1999, 11.2); the error is kept before learning."""
-        error = rise_a - self.rise(inputs)
-        self._learned += 1
-        if self._learned > _UNCOUNTED:
-            self._newest.append(error)
-            insort(self._ordered, error)
-        if len(self._newest) > _KEPT:
-            del self._ordered[bisect_left(self._ordered, self._newest.popleft())]
-        spread = self._covariance @ inputs
-        gain = spread / (_FORGET + inputs @ spread)
-        self._weights = self._weights + gain * error
-        self._covariance = (self._covariance - gain[:, None] * spread) / _FORGET
-        if self._learned % 16 == 0:
+    def learn(self, inputs: Matrix, rises_a: Vector) -> None:
+        """Recursive least squares (Ljung, "System Identification", 1999, 11.2) of the first horizons.
+
+        `inputs` [horizon, input], `rises_a` [horizon]; the errors are kept before learning.
+        """
+        count = len(inputs)
+        weights, covariances = self._weights[:count], self._covariances[:count]
+        errors = rises_a - np.einsum("hi,hi->h", weights, inputs)
+        spread = (covariances @ inputs[:, :, None])[:, :, 0]
+        gain = spread / (_FORGET + np.einsum("hi,hi->h", inputs, spread))[:, None]
+        weights += gain * errors[:, None]
+        covariances -= gain[:, :, None] * spread[:, None, :]
+        covariances /= _FORGET
+        for place, error in enumerate(errors.tolist()):
+            self._keep(place, error)
+
+    def _keep(self, place: int, error: float) -> None:
+        newest, ordered = self._newest[place], self._ordered[place]
+        self._learned[place] += 1
+        if self._learned[place] > _UNCOUNTED:
+            newest.append(error)
+            insort(ordered, error)
+        if len(newest) > _KEPT:
+            del ordered[bisect_left(ordered, newest.popleft())]
+        if self._learned[place] % 16 == 0:
             # Without excitation (a steady load) forgetting would let the covariance grow without bound.
-            self._covariance *= min(1.0, 1e4 / max(float(self._covariance.trace()), 1e-9))
+            covariance = self._covariances[place]
+            covariance *= min(1.0, 1e4 / max(float(covariance.trace()), 1e-9))
 
-    def margin(self, quantile: float) -> float | None:
-        """The quantile of the errors; None before there are enough to read it."""
-        if len(self._ordered) < _ENOUGH:
+    def margin(self, place: int, quantile: float) -> float | None:
+        """The quantile of a horizon's errors; None before there are enough to read it."""
+        ordered = self._ordered[place]
+        if len(ordered) < _ENOUGH:
             return None
-        return self._ordered[min(len(self._ordered) - 1, int(quantile * len(self._ordered)))]
+        return ordered[min(len(ordered) - 1, int(quantile * len(ordered)))]
 
 
 class ShortHorizon:
     """One phase of one feeder on a 10 s grid; the largest value within a step counts."""
 
     def __init__(self) -> None:
-        self._horizons = tuple(_Horizon(round(horizon_s / STEP_S)) for horizon_s in HORIZONS_S)
-        longest = self._horizons[-1].steps_ahead
-        self._steps: deque[float] = deque(maxlen=longest + STEPS + 1)
+        self._learner = _Learner(tuple(round(horizon_s / STEP_S) for horizon_s in HORIZONS_S))
+        self._steps: deque[float] = deque(maxlen=self._learner.steps_ahead[-1] + STEPS + 1)
         self._at_s: float | None = None
         self._said: dict[tuple[float, float], float | None] = {}
 
@@ -97,25 +112,26 @@ class ShortHorizon:
     def _upper(self, horizon_s: float, quantile: float) -> float | None:
         if len(self._steps) <= STEPS:
             return None
-        one = next((known for known in self._horizons if known.steps_ahead * STEP_S >= horizon_s), None)
-        margin = one.margin(quantile) if one is not None else None
-        if one is None or margin is None:
+        place = next((place for place, known_s in enumerate(HORIZONS_S) if known_s >= horizon_s), None)
+        margin = None if place is None else self._learner.margin(place, quantile)
+        if place is None or margin is None:
             return None
-        return self._steps[-1] + max(0.0, one.rise(_inputs(list(self._steps)[-STEPS - 1 :])) + margin)
+        values = list(self._steps)
+        return values[-1] + max(0.0, self._learner.rise(place, _inputs(values[-STEPS - 1 :])) + margin)
 
     def _append(self, value_a: float) -> None:
         self._steps.append(value_a)
         known = list(self._steps)
-        for one in self._horizons:
-            ahead = one.steps_ahead
-            if len(known) > ahead + STEPS:
-                past = known[-ahead - STEPS - 1 : -ahead]
-                one.learn(_inputs(past), max(known[-ahead:]) - past[-1])
+        ready = [ahead for ahead in self._learner.steps_ahead if len(known) > ahead + STEPS]
+        if ready:
+            inputs = _inputs([known[-ahead - STEPS - 1 : -ahead] for ahead in ready])
+            rises_a = np.array([max(known[-ahead:]) - known[-ahead - 1] for ahead in ready])
+            self._learner.learn(inputs, rises_a)
 
 
-def _inputs(values: list[float]) -> Vector:
-    """The last ten values relative to the newest, and a constant."""
-    inputs = np.array(values[-STEPS - 1 :])
-    inputs -= inputs[-1]
-    inputs[-1] = 1.0
+def _inputs(values: Sequence[float] | Sequence[Sequence[float]]) -> Any:
+    """The last ten values relative to the newest, and a constant; a row for each of several lists of values."""
+    inputs = np.array(values)
+    inputs -= inputs[..., -1:].copy()
+    inputs[..., -1] = 1.0
     return inputs

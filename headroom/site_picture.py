@@ -1,6 +1,6 @@
 """All that is known of one site, kept current: live state, settling ledger, base load and forecast."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -11,8 +11,8 @@ from domain.ids import ChargerId, EvseId, FeederId
 from domain.ledger import LedgerEntry
 from domain.metering import EvseSample
 from domain.quirks import Quirks
-from domain.setpoint import Decision
-from domain.site import Evse, Phase, PhaseAmps, Site
+from domain.setpoint import Decision, Latitude
+from domain.site import Evse, Site
 from domain.snapshot import EvseView, FeederView, SiteSnapshot
 from ems import ledger
 from ems.base_load import EvseTrack
@@ -20,6 +20,7 @@ from ems.capacity_gain import capacity_gain
 from forecasting.port import Forecaster
 from headroom.base_loads import BaseLoads
 from headroom.load_minutes import LoadMinutes
+from headroom.load_shifts import load_shifts
 from headroom.resending import hold_s
 from headroom.verdicts import verdict_of
 from inventory.inputs import inputs_of
@@ -61,6 +62,7 @@ class SitePicture:
         self._versions: dict[ChargerId, str] = {}
         self._holds_until: dict[EvseId, datetime] = {}
         self._decided_on: Mapping[FeederId, FeederView] = {}
+        self._latitude: Latitude | None = None
         self._decided_a: dict[EvseId, float] = {}
         self._started: tuple[Record, ...] = ()
         for evse in self.site.evses:
@@ -232,7 +234,8 @@ class SitePicture:
         if self._dirty or (now - self._estimated_at).total_seconds() >= _ESTIMATE_S:
             self._estimate(now)
         told = tuple(name for name, view in self.feeders.items() if view != before.get(name))
-        return Change(records, tuple(self._shifts()), feeders=told)
+        shifts = load_shifts(self.site, self.feeders, self._decided_on, self._latitude)
+        return Change(records, tuple(shifts), feeders=told)
 
     def _settled(self, entry: LedgerEntry, evse: Evse, now: datetime) -> LedgerEntry:
         """The ledger as time has settled it; an EVSE without a car is known to draw nothing."""
@@ -273,22 +276,6 @@ class SitePicture:
         interval_s = median(apart_s) if apart_s else 60.0
         return EvseTrack(entry, samples, interval_s, free)
 
-    def _shifts(self) -> Iterable[str]:
-        """Where the base load has moved beyond the dead band since the last decision."""
-        band_a = self.site.control.dead_band_a
-        for name, view in self.feeders.items():
-            decided = self._decided_on.get(name)
-            if decided is None or decided is view:
-                continue
-            if view.source is not decided.source:
-                yield f"load of {name} is {view.source}"
-                continue
-            for phase in self.site.feeder(name).phases:
-                if abs(_of(view.base_likely_a, phase) - _of(decided.base_likely_a, phase)) > band_a:
-                    yield f"load on {name} phase {phase}"
-                elif abs(_upper(view, phase) - _upper(decided, phase)) > band_a:
-                    yield f"forecast for {name} phase {phase}"
-
     # What the control loop tells.
 
     def sent(self, evse: EvseId, limit_a: float, now: datetime) -> tuple[Record, ...]:
@@ -312,7 +299,7 @@ class SitePicture:
 
     def decided(self, decision: Decision, snapshot: SiteSnapshot, elapsed_ms: float) -> tuple[Record, ...]:
         """A decision was made on `snapshot`."""
-        self._decided_on = snapshot.feeders
+        self._decided_on, self._latitude = snapshot.feeders, decision.latitude
         self._decided_a = {
             view.evse: view.ledger.measured_a for view in snapshot.evses.values() if view.ledger.measured_a is not None
         }
@@ -373,14 +360,6 @@ class SitePicture:
         verdict = verdict_of(evse, before, entry, self.live.setpoint(evse).decision)
         records = self.live.set_ledger(evse, entry)
         return records if verdict is None else records + self.live.apply(verdict, verdict.at)
-
-
-def _of(amps: PhaseAmps, phase: Phase) -> float:
-    return amps.get(phase, 0.0)
-
-
-def _upper(view: FeederView, phase: Phase) -> float:
-    return max(_of(view.base_high_a, phase), _of(view.forecast_a, phase))
 
 
 _TRIGGERS: Mapping[type, str] = {

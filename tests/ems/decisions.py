@@ -1,6 +1,8 @@
 """How the tests of decisions ask for one, and what they look at in it."""
 
-from site_strategies import T0, line_currents, make_evse, make_feeder, make_site, seconds
+from dataclasses import replace
+
+from site_strategies import T0, line_currents, make_evse, make_feeder, make_site, seconds, settled
 
 from domain.setpoint import AlarmKind
 from domain.site import PHASES
@@ -13,6 +15,15 @@ from ems.ledger import counted_a
 def ask(snap, plan=None, **options):
     options = {"trigger": "test", "decision_id": "d1"} | options
     return decide(snap, plan or compile_plan(snap.site), snap.at, **options)
+
+
+def in_force(snap, decision):
+    """The snapshot a while later: all that was decided is obeyed, nothing else has changed."""
+    evses = {
+        point.evse: replace(snap.evses[point.evse], ledger=settled(point.limit_a, snap.at))
+        for point in decision.setpoints
+    }
+    return replace(snap, evses=evses, rotation=decision.rotation)
 
 
 def limits(decision):

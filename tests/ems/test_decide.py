@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from decisions import alarm_kinds, ask, kinds, limits, must_be_safe, panel
+from decisions import alarm_kinds, ask, in_force, kinds, limits, must_be_safe, panel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from site_strategies import (
@@ -39,15 +39,6 @@ def test_whatever_the_snapshot_the_decision_is_safe(data):
     decision = ask(snap)
     must_be_safe(site, snap, decision)
     assert ask(snap) == decision
-
-
-def in_force(snap, decision):
-    """The snapshot a while later: all that was decided is obeyed, nothing else has changed."""
-    evses = {
-        point.evse: replace(snap.evses[point.evse], ledger=settled(point.limit_a, snap.at))
-        for point in decision.setpoints
-    }
-    return replace(snap, evses=evses, rotation=decision.rotation)
 
 
 @given(st.data())
