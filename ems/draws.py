@@ -112,15 +112,23 @@ def draw_at(evse: Evse, track: EvseTrack | None, line_to_line_v: float, at: date
         return Draw(zero, zero)
     allowed_a = counted_a(track.ledger, evse, now)
     fresh_s = STALE_SAMPLES * track.window_s + LAG_S
-    told = ((((came_at - at).total_seconds()), amps) for came_at, amps in track.told(evse, line_to_line_v))
-    found = [(since_s, amps) for since_s, amps in told if since_s >= -fresh_s]
+    found: list[tuple[float, Amps]] = []
+    last_before, first_after = -math.inf, math.inf
+    for came_at, amps in track.told(evse, line_to_line_v):
+        since_s = (came_at - at).total_seconds()
+        if since_s < -fresh_s:
+            continue
+        found.append((since_s, amps))
+        if since_s < -LAG_S:
+            last_before = max(last_before, since_s)
+        elif since_s > LAG_S:
+            first_after = min(first_after, since_s)
     if not found:
         return Draw(zero, (allowed_a,) * evse.conductors)
-    last_before = max((since_s for since_s, _ in found if since_s < -LAG_S), default=-math.inf)
-    first_after = min((since_s for since_s, _ in found if since_s > LAG_S), default=math.inf)
     around = [amps for since_s, amps in found if last_before <= since_s <= first_after]
-    low = tuple(min(amps[n] for amps in around) for n in range(evse.conductors))
-    high = tuple(max(amps[n] for amps in around) for n in range(evse.conductors))
+    low = high = around[0]
+    if any(amps != low for amps in around):
+        low, high = (tuple(map(pick, zip(*around, strict=True))) for pick in (min, max))
     if all(since_s > 0.0 for since_s, _ in found):
         return Draw(zero, tuple(max(a, allowed_a) for a in high))
     if any(since_s >= 0.0 for since_s, _ in found):

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -69,8 +70,13 @@ def building(seed: int = 0) -> Site:
     Its chargers lose their link with the CSMS at even seeds (`outage: close`), and are stood in for at odd ones. Two
     in four stand in Europe: three phases at 400 V.
     """
-    outage = "hold, recognises_repeats: true" if seed % 2 else "close"
-    return parse_site(demo_site(CHARGERS, outage=outage, three_phase=seed % 4 in (2, 3)), "campaign.yaml")
+    return _building(holds=seed % 2 == 1, three_phase=seed % 4 in (2, 3))
+
+
+@cache
+def _building(*, holds: bool, three_phase: bool) -> Site:
+    outage = "hold, recognises_repeats: true" if holds else "close"
+    return parse_site(demo_site(CHARGERS, outage=outage, three_phase=three_phase), "campaign.yaml")
 
 
 def day_of(seed: int, days: float = 1.0, at_once: int = 1) -> Run:
