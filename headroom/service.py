@@ -16,6 +16,7 @@ from headroom.feed import Feed
 from headroom.history import History
 from headroom.message_log import MessageLog
 from headroom.notifications.webhooks import WebhookCounts
+from headroom.spool_look import SpoolLook, look
 from inventory.site_model import site_schema
 from inventory.store import Store
 from proxy.server import ProxyServer
@@ -122,6 +123,11 @@ class Service:
             "desk_errors": counters.desk_errors,
             "links": len(self.proxy.links),
         }
+
+    async def spools(self) -> Sequence[SpoolLook]:
+        """The spools of outages: this process's own, where a site holds. `StorageError` where a disk does not say."""
+        office = self.proxy.office
+        return [] if office is None else [await look(office, "", self.clock)]
 
     def site_schema(self) -> dict[str, object]:
         """The JSON schema of a site file."""

@@ -1,14 +1,15 @@
 """What outages of a CSMS left for a person to look at."""
 
+from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from domain.errors import StorageError
 from domain.ids import SiteId
 from headroom.service import Service
-from proxy.spool_book import SpoolBook
+from headroom.spool_look import SpoolLook
 
 
 class DoubtDocument(BaseModel):
@@ -31,12 +32,23 @@ class SetAsideDocument(BaseModel):
     at: datetime
 
 
+class SpoolDocument(BaseModel):
+    """A spool that was looked at: the file of a process that holds messages in an outage."""
+
+    name: str = Field(description="machine and file, in a fleet; empty: this process's own")
+    told_at: datetime
+    answers: bool = Field(description="false: its proxy is gone; this is what it told last, and on its disk still")
+
+
 class OutageDocument(BaseModel):
-    """What there is to look at. Empty at a site that does not hold (`csms: {outage: hold}`)."""
+    """What there is to look at, in the spools of all proxies. Empty at a site that does not hold (`csms: {outage:
+    hold}`).
+    """
 
     starts_in_doubt: list[DoubtDocument]
     waiting: dict[str, int] = Field(description="per charger: messages that wait for the CSMS")
     set_aside: list[SetAsideDocument]
+    spools: list[SpoolDocument] = Field(description="what this was read from")
 
 
 def router(service: Service) -> APIRouter:
@@ -47,18 +59,15 @@ def router(service: Service) -> APIRouter:
     async def outages(site: SiteId) -> OutageDocument:
         """Starts that the CSMS may hold twice or not at all, and what waits for it or could not be brought to it."""
         ours = {str(charger.id) for charger in service.controller(site).site.chargers}
-        office = service.proxy.office
-        if office is None:
-            return OutageDocument(starts_in_doubt=[], waiting={}, set_aside=[])
-        try:
-            return await office.ask(lambda book: _document(book, ours))
-        except OSError as error:
-            raise StorageError(str(error)) from error
+        return _document([spool.of(ours) for spool in await service.spools()])
 
     return routes
 
 
-def _document(book: SpoolBook, chargers: set[str]) -> OutageDocument:
+def _document(spools: Sequence[SpoolLook]) -> OutageDocument:
+    waiting: Counter[str] = Counter()
+    for spool in spools:
+        waiting.update(spool.waiting)
     return OutageDocument(
         starts_in_doubt=[
             DoubtDocument(
@@ -70,13 +79,14 @@ def _document(book: SpoolBook, chargers: set[str]) -> OutageDocument:
                 sends=one.sends,
                 noted_at=one.noted_at,
             )
-            for one in book.doubts()
-            if one.charger in chargers
+            for spool in spools
+            for one in spool.doubts
         ],
-        waiting={charger: count for charger, count in book.waiting().items() if charger in chargers},
+        waiting=dict(waiting),
         set_aside=[
-            SetAsideDocument(charger=charger, action=one.entry.action, at=one.entry.at)
-            for charger, one in book.aside()
-            if charger in chargers
+            SetAsideDocument(charger=one.charger, action=one.action, at=one.at)
+            for spool in spools
+            for one in spool.aside
         ],
+        spools=[SpoolDocument(name=one.name, told_at=one.at, answers=one.answers) for one in spools],
     )

@@ -55,3 +55,12 @@ class Keys:
     def candidates(self) -> str:
         """Set: the controller processes that were there lately."""
         return f"{self.prefix}:controllers"
+
+    @property
+    def spools(self) -> str:
+        """Hash: the name of a proxy's spool of outages to what is in it."""
+        return f"{self.prefix}:spools"
+
+    def spool_sign(self, name: str) -> str:
+        """A sign of life of the proxy that has a spool; expires."""
+        return f"{self.prefix}:spool:{name}"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 import structlog
 from sqlalchemy import Connection
@@ -22,6 +23,7 @@ from headroom.fleet.controllers import Controllers
 from headroom.fleet.forward import Signpost
 from headroom.fleet.lease import Leases
 from headroom.fleet.lore import WorkerLore
+from headroom.fleet.outages import keep_telling
 from headroom.fleet.reign import Throne
 from headroom.fleet.service import FleetService, JointStore, Role, SiteBuses
 from headroom.fleet.worker import Worker, new_name
@@ -85,8 +87,8 @@ class Process:
         reigns = () if self._reigning is None else self._reigning.reigns.values()
         return [reign.store for reign in reigns if reign.store is not None]
 
-    async def work(self) -> None:
-        """Be a worker. `StorageError` where the database does not answer."""
+    async def work(self, spool: str) -> None:
+        """Be a worker, whose spool of outages has this name. `StorageError` where the database does not answer."""
         assert self._worker is not None
         assert self.service.messages is not None
         messages, clock = self.service.messages, self._outside.clock
@@ -98,7 +100,8 @@ class Process:
                 return load_state(conn, site).salt
 
             messages.add_site(site.id, await self._outside.store.transact(known))
-        self.parts += [self._worker.run, messages.run, messages.keep_within_bounds]
+        telling = partial(keep_telling, self._fleet, spool, lambda: self.service.proxy.office, clock)
+        self.parts += [self._worker.run, messages.run, messages.keep_within_bounds, telling]
 
     def reign(
         self, deciders: Mapping[SiteId, Decider], url: str, forecasts: KeeperOptions, notify: NotifySettings

@@ -16,8 +16,10 @@ from headroom.charger_lore import SiteBook
 from headroom.fleet.connection import Fleet
 from headroom.fleet.controllers import Controllers
 from headroom.fleet.metrics import fleet_metrics
+from headroom.fleet.outages import all_spools
 from headroom.fleet.worker import Worker
 from headroom.service import Service
+from headroom.spool_look import SpoolLook
 from headroom.switching import as_switched
 from inventory import tables
 from inventory.fencing import Fence
@@ -128,6 +130,10 @@ class FleetService(Service):
 
         overrides = await self.store.query(question)
         return [as_switched(site, overrides.get(name, OverrideRecord(name))) for name, site in self.book.sites.items()]
+
+    async def spools(self) -> Sequence[SpoolLook]:
+        """See `Service`; those of all proxies of the fleet, as they told last."""
+        return await all_spools(self.fleet, self.clock)
 
     def site_of(self, kind: str, name: str) -> SiteId:
         """See `Service`; of all sites of the fleet."""

@@ -29,7 +29,7 @@ from headroom.planner import ProcessPlanner
 from headroom.retention import Retention
 from headroom.serving import Listening, closed, let_chargers_in, new_id, port_error, started, tell_first_token
 from headroom.settings import Settings
-from headroom.spooling import open_spool
+from headroom.spooling import open_spool, spool_path
 from headroom.supervisor import SHUTDOWN_LIMIT_S, ApiServer, supervise
 from inventory.store import AsyncStore
 from proxy.network import LoopNetwork
@@ -82,7 +82,8 @@ async def run_fleet(
         for decider in deciders.values():
             await started(decider)
         if is_proxy:
-            await process.work()
+            file = spool_path(database, settings.spool).resolve()
+            await process.work(f"{socket.gethostname()}:{file}")
             process.parts.append(partial(watch_files, tuple(gates.values()), server_tls, clock))
         if deciders:
             process.parts.append(Retention(store, clock, settings.keep_days, settings.keep_sessions_days).run)
