@@ -38,6 +38,7 @@ class Appetite:
     response_s: float
     offer_a: float
     full_since: datetime | None = None
+    _state: EvseState = EvseState.UNKNOWN
     _here_since: datetime | None = None
     _offered_since: datetime | None = None
     _refusing_since: datetime | None = None
@@ -47,7 +48,14 @@ class Appetite:
     _looked_at: datetime | None = None
 
     def state(self, state: EvseState, at: datetime) -> None:
-        """The charger reported a state. CHARGING ends every refusal, SUSPENDED_EV begins one."""
+        """The charger reported a state. CHARGING ends every refusal, SUSPENDED_EV begins one.
+
+        Until it leaves SUSPENDED_EVSE nothing is on offer, whatever the limit: its fall-back may have come meanwhile.
+        """
+        resumed = self._state is EvseState.SUSPENDED_EVSE and state is not EvseState.SUSPENDED_EVSE
+        if resumed and self.offer_a >= self.min_a:
+            self._offered_since = at
+        self._state = state
         if state is EvseState.CHARGING:
             self._refusing_since = self.full_since = None
         elif state is EvseState.SUSPENDED_EV and self._refusing_since is None:

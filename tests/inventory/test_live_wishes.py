@@ -90,6 +90,16 @@ def test_a_car_that_finds_current_on_offer_has_its_time_to_wake_up_from_the_star
     assert session(live, 1_120).full_since == after(1_010)
 
 
+def test_a_charger_that_fell_back_to_nothing_begins_a_new_offer() -> None:
+    live = LiveState(site())
+    told(live, started(0))
+    live.set_ledger(E1, granted(0, 16.0))
+    told(live, metered(300, 15.0), status(500, EvseState.SUSPENDED_EVSE), metered(510, 0.0))
+    told(live, status(560, EvseState.SUSPENDED_EV))
+    assert session(live, 679).wants_current  # its limit was never lowered, and yet it has to wake up
+    assert session(live, 680).full_since == after(560)
+
+
 def test_a_restart_does_not_shorten_the_time_to_wake_up() -> None:
     live = LiveState(site())
     told(live, started(0), status(10, EvseState.SUSPENDED_EV))
