@@ -3,7 +3,8 @@
 The promise (docs/ems.md, "Who charges when not all can"): |G| - 1 slices, a slice being the quantum over |G| and never
 shorter than the minimum on-time. Here |G| comes from the panel alone: on a phase with room for q minima at once, with n
 cars below it, a place in the queue is at most n / q turns away. Room is what the usable rating leaves beside the
-building's own true load of the last hour and a margin; where that is no minimum nothing is promised.
+building's own true load of the last hour and a margin; where that is no minimum nothing is promised. A turn ends a
+wait; a moment's offer does not, as it is no use to a car that needs a minute to wake up.
 """
 
 from collections import deque
@@ -25,11 +26,14 @@ SLACK_S = 180.0
 """From a turn to its current: decision, reductions that settle, the limit's way, the charger's and the car's delays."""
 ROUND_S = 60.0
 """The end of a slice is seen at a decision, and those who leave it settle before the next begin."""
+TURN_S = 120.0
+"""The shortest offer that is a turn; the promise's is the minimum on-time at least, but capacity may fall."""
 
 
 @dataclass(slots=True)
 class _Wait:
     waited_s: float = 0.0
+    offered_s: float = 0.0
     bound_s: float = 0.0
     told: bool = False
 
@@ -54,7 +58,7 @@ class WaitJudge:
         """Some time has passed.
 
         Args:
-            dt_s: how much of it nothing excuses a wait in, s; what happens in the rest only ends waits.
+            dt_s: how much of it nothing excuses a wait in, s; in the rest every offer ends a wait.
             base_a: the building's own load now, A [feeder in site order, phase].
             asking: EVSEs with an authorised car that wants energy.
             served: of each of them, whether it is offered current.
@@ -64,9 +68,10 @@ class WaitJudge:
         self._waits = {evse: wait for evse, wait in self._waits.items() if evse in present}
         for evse in asking:
             if served[evse.id]:
-                self._waits.pop(evse.id, None)
+                self._offered(evse.id, dt_s)
                 continue
             wait = self._waits.setdefault(evse.id, _Wait())
+            wait.offered_s = 0.0
             bound_s = self._bound_s(evse, asking)
             if bound_s is None:  # no room for a minimum: nothing is promised, and waiting begins anew
                 self._waits.pop(evse.id)
@@ -76,6 +81,14 @@ class WaitJudge:
             if wait.waited_s > wait.bound_s and not wait.told:
                 wait.told = True
                 self.complaints.append(f"{evse.id} waited {wait.waited_s:.0f} s, promised were {wait.bound_s:.0f} s")
+
+    def _offered(self, evse: EvseId, dt_s: float) -> None:
+        wait = self._waits.get(evse)
+        if wait is None:
+            return
+        wait.offered_s += dt_s
+        if dt_s == 0.0 or wait.offered_s >= TURN_S:
+            del self._waits[evse]
 
     def _remember(self, base_a: Amps) -> None:
         self._loads.append(base_a)

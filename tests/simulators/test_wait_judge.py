@@ -6,7 +6,7 @@ import numpy as np
 
 from inventory.site_file import parse_site
 from simulators.demo_site import demo_site
-from simulators.wait_judge import ROUND_S, SLACK_S, WaitJudge
+from simulators.wait_judge import ROUND_S, SLACK_S, TURN_S, WaitJudge
 
 SITE = parse_site(demo_site(12), "site.yaml")
 GARAGE = [evse for evse in SITE.evses if evse.feeder == "p2"]
@@ -29,6 +29,26 @@ def test_nobody_waits_longer_than_the_slices_of_those_before() -> None:
     assert len(waits(judge, 20.0, served=others)) == 1
     assert GARAGE[0].id in judge.complaints[0]
     assert len(waits(judge, 600.0, served=others)) == 1, "each wait is told once"
+
+
+def test_an_offer_that_is_taken_back_at_once_is_no_turn() -> None:
+    judge = WaitJudge(SITE)
+    everybody = {evse.id for evse in GARAGE}
+    others = everybody - {GARAGE[0].id}
+    for _ in range(4):
+        waits(judge, TWO_SLICES_S / 4, served=others)
+        waits(judge, TURN_S - 10.0, served=everybody)
+    assert judge.complaints == []
+    assert len(waits(judge, 60.0, served=others)) == 1
+
+
+def test_a_turn_ends_a_wait() -> None:
+    judge = WaitJudge(SITE)
+    everybody = {evse.id for evse in GARAGE}
+    for _ in range(4):
+        waits(judge, TWO_SLICES_S, served=everybody - {GARAGE[0].id})
+        waits(judge, TURN_S, served=everybody)
+    assert judge.complaints == []
 
 
 def test_a_turn_ends_a_wait_also_while_something_is_wrong() -> None:
