@@ -51,6 +51,8 @@ class _Pair:
     """Samples that the relay asked for and the CSMS has not got."""
     stood_in_ids: "OrderedDict[str, None]" = field(default_factory=OrderedDict)
     """CALLs of the charger that were answered in the CSMS's place."""
+    overdue: "OrderedDict[str, None]" = field(default_factory=OrderedDict)
+    """Those of them that had not arrived by then, as they were sent: a link that was frozen still delivers them."""
     replay_ids: "OrderedDict[str, None]" = field(default_factory=OrderedDict)
     """CALLs of the relay's own to the CSMS."""
     book: StandInBook | None = None
@@ -157,10 +159,7 @@ class FrameJudge:
         elif pair.book is not None and side == "charger" and kind in (RESULT, ERROR):
             self._stand_in(identity, pair, pair.book, kind, call_id, text)
         elif pair.book is not None and side == "csms" and kind == CALL:
-            _remember(pair.replay_ids, call_id)
-            if (wrong := pair.book.replayed(action, text)) is not None:
-                self._altered += 1
-                self._complain(identity, wrong, text)
+            self._told(identity, pair, pair.book, call_id, action, text)
         else:
             self._changed(identity, lane, kind, call_id, text)
 
@@ -193,7 +192,8 @@ class FrameJudge:
         """The charger has got an answer that the CSMS did not send."""
         self._stood_in += 1
         _remember(pair.stood_in_ids, call_id)
-        _take(pair.up, CALL, call_id)
+        if (overdue := _take(pair.up, CALL, call_id)) is not None:
+            _remember(pair.overdue, overdue.text)
         for reply in (RESULT, ERROR):
             _take(pair.down, reply, call_id)
         behind_kept_ones = bool(book.untold)
@@ -201,6 +201,16 @@ class FrameJudge:
         if wrong is None and not behind_kept_ones and not self.may_stand_in(identity):
             wrong = "an answer came in the CSMS's place although it was there"
         if wrong is not None:
+            self._altered += 1
+            self._complain(identity, wrong, text)
+
+    def _told(self, identity: str, pair: _Pair, book: StandInBook, call_id: str, action: str, text: str) -> None:
+        """The CSMS has got a CALL that the charger has an answer to, or never sent."""
+        _remember(pair.replay_ids, call_id)
+        is_overdue = text in pair.overdue and self.may_stand_in(identity)
+        pair.overdue.pop(text, None)
+        wrong = book.replayed(action, text)
+        if wrong is not None and not is_overdue:
             self._altered += 1
             self._complain(identity, wrong, text)
 
@@ -256,12 +266,13 @@ class FrameJudge:
             self.complaints.append(f"{self.when()}{identity}: {what}: {text[:300]}")
 
 
-def _take(lane: _Lane, kind: str, call_id: str) -> None:
-    """A frame is not expected any more."""
+def _take(lane: _Lane, kind: str, call_id: str) -> _Sent | None:
+    """A frame is not expected any more; it, where it was."""
     for number, one in enumerate(lane.pending):
         if one.kind == kind and one.call_id == call_id:
             del lane.pending[number]
-            return
+            return one
+    return None
 
 
 def _remember(known: "OrderedDict[str, None]", key: str) -> None:

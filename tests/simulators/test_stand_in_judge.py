@@ -193,3 +193,27 @@ def test_a_sample_that_the_relay_asked_for_and_passed_on_is_the_csms_s_to_answer
     there.got("csms", SAMPLE)
     there.got("charger", result(1))
     assert "although it was there" in there.judge.complaints[0]
+
+
+HEARTBEAT = '[2,"id-1","Heartbeat",{}]'
+
+
+@pytest.mark.parametrize(
+    ("arrived", "may_stand_in", "complaints"),
+    [
+        ([HEARTBEAT], True, 0),
+        ([HEARTBEAT, HEARTBEAT], True, 1),
+        ([HEARTBEAT.replace("{}", '{"x":1}')], True, 1),
+        ([HEARTBEAT], False, 1),
+    ],
+)
+def test_what_was_answered_in_the_csms_s_place_may_still_come_once_over_a_link_that_was_frozen(
+    arrived: list[str], may_stand_in: bool, complaints: int
+) -> None:
+    wires = Wires()
+    wires.sent("charger", HEARTBEAT)
+    wires.got("charger", result(1, '{"currentTime":"t"}'))
+    wires.judge.may_stand_in = lambda _: may_stand_in
+    wires.got("csms", *arrived)
+    wires.sent("csms", result(1, '{"currentTime":"late"}'))
+    assert len(wires.judge.complaints) == complaints
