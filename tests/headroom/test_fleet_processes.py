@@ -6,7 +6,8 @@ import needs
 from databases import new_database
 from fleet_world import a_prefix
 
-from headroom.fleet.drill import Drill, DrillOptions, passed
+from headroom.fleet.drill import Drill, passed
+from headroom.fleet.drill_fleet import DrillOptions
 
 
 async def test_kill_9_of_each_kind_and_a_paused_controller_lose_and_overload_nothing(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from domain.metering import EvseSample
 from domain.session import EvseState
 from headroom.fleet.codec import Told
 from headroom.fleet.connection import Fleet
-from headroom.fleet.drill import free_port
+from headroom.fleet.drill_fleet import free_port
 from headroom.fleet.lease import LEASE_S
 from headroom.fleet.outbox import Outbox
 from headroom.fleet.recap import Recap
