@@ -7,7 +7,7 @@ from domain.errors import HeadroomError
 from domain.ports import Clock
 from headroom.clock import FastClock, WallClock
 
-DEFAULT_DATABASE = os.environ.get("HEADROOM_DATABASE", "sqlite+aiosqlite:///headroom.db")
+DEFAULT_DATABASE = os.environ.get("HEADROOM_DATABASE", "sqlite:///headroom.db")
 """Where `--database` is not given: a URL with a password is nobody's to read there, but is in a list of processes."""
 
 _KEEP_DAYS = 92.0

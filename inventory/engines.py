@@ -5,14 +5,17 @@ from typing import Any
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import StaticPool
 
 from domain.errors import StorageError
 from inventory.migrations import BUSY_MS
 from inventory.rows import dump_json
+from inventory.transactions import OnLoop, OnThreads, Transactions
 
 _POSTGRESQL = ("postgresql", "postgres", "postgresql+psycopg")
 _SQLITE = ("sqlite", "sqlite+aiosqlite")
+"""The longer name is what earlier versions asked for."""
 
 _SESSION = {
     "timezone": "UTC",
@@ -42,7 +45,7 @@ _POOL: dict[str, Any] = {
 
 
 def database_url(text: str) -> URL:
-    """The URL with its driver written out: SQLite through aiosqlite, PostgreSQL through psycopg.
+    """The URL as SQLAlchemy takes it: SQLite by Python's own driver, PostgreSQL through psycopg.
 
     Raises:
         StorageError: it is no URL, or of another database.
@@ -54,7 +57,7 @@ def database_url(text: str) -> URL:
             "--database cannot be opened: it is no URL. Write sqlite:///FILE or postgresql://USER@HOST/NAME"
         ) from None
     if url.drivername in _SQLITE:
-        return url.set(drivername="sqlite+aiosqlite")
+        return url.set(drivername="sqlite")
     if url.drivername in _POSTGRESQL:
         return url.set(drivername="postgresql+psycopg")
     raise StorageError(
@@ -63,19 +66,24 @@ def database_url(text: str) -> URL:
     )
 
 
-def open_async(url: URL) -> AsyncEngine:
-    """The engine of a running service. Nothing is connected yet."""
-    if url.get_backend_name() == "sqlite":
-        engine = create_async_engine(url, json_serializer=dump_json, hide_parameters=True)
-        prepare_sqlite(engine.sync_engine)
-        return engine
-    return create_async_engine(url, json_serializer=dump_json, connect_args=_connect_args(url), **_POOL)
+def open_transactions(url: URL, patience_s: float | None) -> Transactions:
+    """The way of a running service to its database; `patience_s` is for a server. Nothing is connected yet."""
+    if url.get_backend_name() != "sqlite":
+        engine = create_async_engine(url, json_serializer=dump_json, connect_args=_connect_args(url), **_POOL)
+        return OnLoop(engine, patience_s)
+    if url.database not in {None, "", ":memory:"}:
+        return OnThreads(open_sync(url))
+    one = create_engine(
+        url, json_serializer=dump_json, poolclass=StaticPool, connect_args={"check_same_thread": False}
+    )  # each connection would have a memory of its own
+    prepare_sqlite(one)
+    return OnThreads(one, threads=1)
 
 
 def open_sync(url: URL) -> Engine:
     """An engine for one command that has nothing else to do. Nothing is connected yet."""
     if url.get_backend_name() == "sqlite":
-        engine = create_engine(url.set(drivername="sqlite"), json_serializer=dump_json, hide_parameters=True)
+        engine = create_engine(url, json_serializer=dump_json, hide_parameters=True)
         prepare_sqlite(engine)
         return engine
     return create_engine(url, json_serializer=dump_json, connect_args=_connect_args(url), **_POOL)

@@ -7,27 +7,25 @@ time (SQLite in memory, no thread and no socket, so that the clock cannot run aw
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Literal, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError, StatementError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 from sqlalchemy.pool import StaticPool
 
 from domain.errors import LeaseLostError, StorageError
 from inventory import repository
-from inventory.engines import database_url, open_async, prepare_sqlite, trouble_in_words, why
+from inventory.engines import database_url, open_transactions, prepare_sqlite, trouble_in_words, why
 from inventory.fencing import Fence, hold
 from inventory.migrations import migrate, upgrade
 from inventory.pending import Pending, StoreCounts
 from inventory.records import Record
 from inventory.rows import dump_json
+from inventory.transactions import Kind, Transactions
 
 T = TypeVar("T")
-Kind = Literal["IMMEDIATE", "DEFERRED"]
-"""A transaction that writes, or one that only reads (in SQLite's words)."""
 
 MAX_RETRY_S = 30.0
 PATIENCE_S = 30.0
@@ -245,24 +243,18 @@ def _write_singly(conn: Connection, batch: list[Record]) -> list[tuple[Record, s
 
 
 class AsyncStore(_BatchedStore):
-    """The live store, over an `AsyncEngine`. Make one with `AsyncStore.open`."""
+    """The live store. Make one with `AsyncStore.open`."""
 
     def __init__(
         self,
-        engine: AsyncEngine,
+        transactions: Transactions,
         *,
         capacity: int = 50_000,
         interval_s: float = 0.2,
-        patience_s: float | None = PATIENCE_S,
         fence: Fence | None = None,
     ) -> None:
         super().__init__(capacity, interval_s, fence)
-        self._engine = engine
-        self._patience_s = patience_s if engine.dialect.name == "postgresql" else None
-        self._writing = engine.execution_options(begin="IMMEDIATE")
-        self._reading = engine.execution_options(begin="DEFERRED")
-        if engine.dialect.name == "postgresql":
-            self._reading = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self._transactions = transactions
 
     @classmethod
     async def open(
@@ -276,41 +268,28 @@ class AsyncStore(_BatchedStore):
         """
         address = database_url(url)
         try:
-            engine = open_async(address)
+            transactions = open_transactions(address, patience_s)
         except ImportError as error:
             raise StorageError(trouble_in_words(address, error)) from error
         try:
-            async with engine.connect() as conn:
-                await conn.run_sync(migrate)
+            await transactions.migrate(migrate)
         except BaseException as error:
-            await engine.dispose()
+            await transactions.dispose()
             if isinstance(error, SQLAlchemyError):
                 raise StorageError(trouble_in_words(address, error)) from error
             raise
-        return cls(engine, capacity=capacity, interval_s=interval_s, patience_s=patience_s)
+        return cls(transactions, capacity=capacity, interval_s=interval_s)
 
     def fenced(self, fence: Fence) -> "AsyncStore":
         """See `Store`; the connections are shared, and let go by this store alone."""
-        return AsyncStore(
-            self._engine,
-            capacity=self._capacity,
-            interval_s=self._interval_s,
-            patience_s=self._patience_s,
-            fence=fence,
-        )
+        return AsyncStore(self._transactions, capacity=self._capacity, interval_s=self._interval_s, fence=fence)
 
     async def _transact(self, work: Callable[[Connection], T], kind: Kind = "IMMEDIATE") -> T:
-        engine = self._writing if kind == "IMMEDIATE" else self._reading
-        try:
-            async with asyncio.timeout(self._patience_s), engine.begin() as conn:
-                return await conn.run_sync(work)
-        except TimeoutError as error:
-            late = TimeoutError(f"no answer within {self._patience_s:g} s")
-            raise OperationalError("a transaction", None, late) from error
+        return await self._transactions.carry_out(work, kind)
 
     async def _dispose(self) -> None:
         if self._fence is None:
-            await self._engine.dispose()
+            await self._transactions.dispose()
 
 
 class InlineStore(_BatchedStore):

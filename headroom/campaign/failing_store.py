@@ -11,7 +11,8 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 
 from inventory.fencing import Fence
-from inventory.store import InlineStore, Kind
+from inventory.store import InlineStore
+from inventory.transactions import Kind
 from proxy.spool import InlineSpool
 from proxy.spool_book import SpoolBook
 

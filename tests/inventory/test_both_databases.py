@@ -294,7 +294,7 @@ async def test_a_question_sees_one_state_throughout(database: str) -> None:
     if database.startswith("sqlite"):
         before, (_, now) = await reader.query(look)
     else:
-        engine = reader._reading
+        engine = reader._transactions.reading
         async with engine.begin() as conn:
             before = await conn.run_sync(load_state, SITE)
             await write_now()

@@ -129,14 +129,14 @@ async def test_a_restart_of_the_server_is_not_even_noticed(server_database: str,
 
 async def test_a_server_that_says_nothing_counts_as_gone(server_database: str, wire: Wire) -> None:
     store = await opened(server_database, wire)
-    store._patience_s = 0.5
+    store._transactions.patience_s = 0.5
     wire.silence()
     store.put(LedgerRecord(E1, granted(1, 6.0)))
     async with asyncio.timeout(60):
         with pytest.raises(StorageError, match=r"no answer within 0\.5 s"):
             await store.flush()
     wire.cut()
-    store._patience_s = 30.0
+    store._transactions.patience_s = 30.0
     await wire.mend()
     await store.flush()
     assert (await store.query(lambda conn: load_state(conn, SITE))).ledger == {E1: granted(1, 6.0)}

@@ -344,8 +344,8 @@ async def test_a_database_that_cannot_be_opened_is_named(url: str) -> None:
 @pytest.mark.parametrize(
     ("written", "opened"),
     [
-        ("sqlite:///x.db", "sqlite+aiosqlite:///x.db"),
-        ("sqlite+aiosqlite:///x.db", "sqlite+aiosqlite:///x.db"),
+        ("sqlite:///x.db", "sqlite:///x.db"),
+        ("sqlite+aiosqlite:///x.db", "sqlite:///x.db"),
         ("postgresql://me:secret@h/d", "postgresql+psycopg://me:secret@h/d"),
         ("postgres://h/d", "postgresql+psycopg://h/d"),
         ("postgresql+psycopg://h/d?sslmode=require", "postgresql+psycopg://h/d?sslmode=require"),
