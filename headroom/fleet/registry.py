@@ -27,6 +27,7 @@ return {epoch, before or ''}
 _CLAIM_AGAIN = """
 local before = redis.call('HGET', KEYS[1], ARGV[1])
 if before then
+  if before == ARGV[2] .. ' ' .. ARGV[3] then return 'kept' end
   local epoch = string.match(before, ' (%d+)$')
   if tonumber(epoch) > tonumber(ARGV[3]) then return before end
 end
@@ -72,16 +73,19 @@ class Registry:
             await self._tell(older.worker, encode_order(Cut(charger, place.epoch)))
         return place, older
 
-    async def claim_again(self, links: Mapping[ChargerId, tuple[SiteId, Place]]) -> dict[ChargerId, Place]:
-        """Say again where links are, where Redis has forgotten; returns those that are elsewhere meanwhile."""
+    async def claim_again(
+        self, links: Mapping[ChargerId, tuple[SiteId, Place]]
+    ) -> tuple[set[ChargerId], set[ChargerId]]:
+        """Say again where links are; returns those that Redis had forgotten, and those that are elsewhere meanwhile."""
         if not links:
-            return {}
+            return set(), set()
         async with self._fleet.client.pipeline(transaction=False) as pipe:
             for charger, (site, place) in links.items():
                 pipe.eval(_CLAIM_AGAIN, 1, self._keys.links(site), charger, place.worker, str(place.epoch))
             answers = await pipe.execute()
-        places = {charger: Place.parse(answer) for charger, answer in zip(links, answers, strict=True)}
-        return {charger: place for charger, place in places.items() if place is not None}
+        told = dict(zip(links, map(text, answers), strict=True))
+        forgotten = {charger for charger, answer in told.items() if not answer}
+        return forgotten, {charger for charger, answer in told.items() if Place.parse(answer) is not None}
 
     async def let_go(self, site: SiteId, charger: ChargerId, place: Place) -> None:
         """The link is gone; a newer one is not touched."""

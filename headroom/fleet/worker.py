@@ -162,6 +162,7 @@ class Worker:
             try:
                 was_known = await self._registry.give_sign(self.name, {"links": len(self._claims)})
                 if not was_known and not first:
+                    # Redis is empty, or this process was too late with its sign: then most of it is still known.
                     log.warning("worker_was_forgotten", links=len(self._claims))
                     await self._say_all_again()
                 await self._claim_late()
@@ -182,11 +183,11 @@ class Worker:
             for charger, claim in self._claims.items()
             if claim.place is not None and charger in self._linked
         }
-        elsewhere = await self._registry.claim_again(claimed)
+        forgotten, elsewhere = await self._registry.claim_again(claimed)
         for charger in elsewhere:
             self._cut(charger, newer=None)
-        for site in {site for site, _ in claimed.values()}:
-            self._tell_again(site)
+        for charger in forgotten:
+            self._tell_charger_again(charger)
 
     async def _claim_late(self) -> None:
         """Links that were made while Redis was gone."""
