@@ -1,16 +1,18 @@
 """What changed, for everybody who watches: the source of the server-sent events, with a short memory for resuming."""
 
 import asyncio
+import json
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import cached_property
 
 _REMEMBERED = 2000
 _WATCHER_QUEUE = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Notice:
     """One change: `data` is ready for JSON."""
 
@@ -18,6 +20,11 @@ class Notice:
     site: str
     kind: str
     data: dict[str, object]
+
+    @cached_property
+    def json(self) -> str:
+        """`data` as JSON, made once for all who watch, and not where nobody does."""
+        return json.dumps(self.data, default=str)
 
 
 class Feed:

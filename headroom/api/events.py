@@ -1,7 +1,6 @@
 """Server-sent events with resume (HTML Living Standard, 9.2)."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated
 
@@ -95,7 +94,7 @@ async def as_server_sent_events(
 
 
 def _event(notice: Notice) -> str:
-    return f"id: {notice.id}\nevent: {notice.kind}\ndata: {json.dumps(notice.data, default=str)}\n\n"
+    return f"id: {notice.id}\nevent: {notice.kind}\ndata: {notice.json}\n\n"
 
 
 def _time(clock: Clock) -> str:

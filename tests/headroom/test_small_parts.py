@@ -102,6 +102,20 @@ async def test_a_watcher_that_does_not_keep_up_is_ended_and_holds_nobody_up() ->
     assert [notice async for notice in slow][-1].data["n"] != 4999
 
 
+async def test_a_change_is_written_as_json_once_for_all_who_watch() -> None:
+    feed, told = Feed(), {"at": datetime(2026, 3, 1, tzinfo=UTC)}
+    one, other = feed.batches("a"), feed.batches("a")
+    first, second = asyncio.gather(anext(one)), asyncio.gather(anext(other))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    feed.publish("a", "evse", told)
+    ((seen,),), ((again,),) = await first, await second
+    assert seen.json == '{"at": "2026-03-01 00:00:00+00:00"}'
+    assert seen.json is again.json
+    await one.aclose()
+    await other.aclose()
+
+
 @given(st.lists(st.floats(0, 1e4), min_size=1, max_size=300))
 def test_percentiles_are_values_that_were_seen(values: list[float]) -> None:
     summary = summarise(values)
