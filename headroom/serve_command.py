@@ -79,6 +79,7 @@ def serve(
     from ems.failsafe import render
     from headroom import logs
     from headroom.access.options import access_options
+    from headroom.descriptors import allow_sockets
     from headroom.site_input import proofs, read_sites
 
     if redis is None and role != "all":
@@ -92,6 +93,8 @@ def serve(
     clock = settings.clock()
     logs.configure(settings.log_level, clock)
     sites = read_sites(site, csms)
+    if role in {"all", "proxy"}:
+        allow_sockets(sum(len(one.chargers) for one in sites))
     for one, proof in proofs(sites):
         if not proof.holds:
             print(
