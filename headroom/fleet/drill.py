@@ -134,7 +134,7 @@ class Drill:
         assert servers is not None
         async with servers.trouble(name, csms):
             relayed = judge.relayed()
-            await asyncio.sleep(self._options.trouble_s)
+            await self._change_cars(self._options.trouble_s)
             online = sum(charger.online for charger in self._twin.chargers.values())
             relayed = judge.relayed() - relayed
         begun_s = monotonic_s()
@@ -144,6 +144,20 @@ class Drill:
         ready_s = monotonic_s() - begun_s
         self.troubles.append({"name": name, "online": online, "relayed": relayed, "ready_s": round(ready_s, 1)})
         print(f"{self.troubles[-1]}", file=sys.stderr)
+
+    async def _change_cars(self, seconds: float) -> None:
+        """In so many seconds a car leaves an EVSE, and another one comes: transactions end and begin."""
+        world = self._twin.world
+        assert world is not None
+        standing = [evse.id for evse in self._site.evses if world.stay_at(evse.id) is not None]
+        left = self._random.choice(standing) if standing else None
+        await asyncio.sleep(seconds / 4)
+        stay = None if left is None else world.stay_at(left)
+        if left is not None and stay is not None:
+            world.unplug(left)
+            await asyncio.sleep(seconds / 4)
+            world.plug(replace(stay, at=self._clock.now(), id_tag=f"{stay.id_tag[:12]}-{len(self.troubles)}"))
+        await asyncio.sleep(seconds / 2)
 
     async def _kill(self, fleet: Fleet, victim: Member) -> None:
         reigned = victim.role == "controller" and await fleet.in_charge(self._site.id) is victim
