@@ -79,7 +79,8 @@ class _Known:
 
 
 class TokenBook:
-    """The tokens and page sessions that hold, read again every `REMEMBERED_S`: one query, whatever is thrown at it.
+    """The tokens and page sessions that hold, read again every `REMEMBERED_S`: one query, whatever is thrown at it, and
+    one caller who waits for it.
 
     While the database does not answer, those that were known last go on holding: a meter must be able to report.
     """
@@ -132,6 +133,8 @@ class TokenBook:
         self._read_s = -math.inf
 
     async def _newest(self) -> _Known:
+        if self._reading.locked() and self._read_s > -math.inf:
+            return self._known  # somebody reads them again: one caller waits for the database, not all of them
         async with self._reading:
             if self._mono() - self._read_s >= REMEMBERED_S:
                 now = self._clock.now()
