@@ -107,7 +107,7 @@ def plain(value: object) -> Any:
 
 
 def dump_json(value: object) -> str:
-    """JSON text, for the engine's serializer."""
+    """JSON text: the engines' serializer, so that a row's JSON columns may hold any domain value."""
     return msgspec.json.encode(value, enc_hook=_mapping).decode()
 
 
@@ -169,10 +169,10 @@ def _decision(record: DecisionRecord) -> Values:
         **_take(decision, ("at", "trigger", "strategy", "rung_why", "wake_at")),
         "rung": decision.rung.value,
         "elapsed_ms": record.elapsed_ms,
-        "setpoints": plain(decision.setpoints),
-        "rotation": plain(decision.rotation),
-        "alarms": plain(decision.alarms),
-        "inputs": plain(record.inputs),
+        "setpoints": decision.setpoints,
+        "rotation": decision.rotation,
+        "alarms": decision.alarms,
+        "inputs": record.inputs,
     }
 
 
@@ -197,7 +197,7 @@ def _limit(record: LimitRecord) -> Values:
 
 
 def _rotation(record: RotationRecord) -> Values:
-    return {"site_id": record.site, "state": plain(record.rotation), "updated_at": record.rotation.updated_at}
+    return {"site_id": record.site, "state": record.rotation, "updated_at": record.rotation.updated_at}
 
 
 def _alarm(record: AlarmRecord) -> Values:
@@ -214,11 +214,11 @@ def _alarm(record: AlarmRecord) -> Values:
 
 def _charger_quirks(record: ChargerQuirks) -> Values:
     model = _take(record.model, _MODEL) if record.model is not None else dict.fromkeys(_MODEL)
-    return {"charger_id": record.charger, **model, "learned": plain(record.learned), "edits": plain(record.edits)}
+    return {"charger_id": record.charger, **model, "learned": record.learned, "edits": record.edits}
 
 
 def _model_quirks(record: ModelQuirks) -> Values:
-    return {**_take(record.model, _MODEL), "learned": plain(record.learned), "edits": plain(record.edits)}
+    return {**_take(record.model, _MODEL), "learned": record.learned, "edits": record.edits}
 
 
 def _csms_profiles(record: CsmsProfilesRecord) -> Values:
@@ -226,7 +226,7 @@ def _csms_profiles(record: CsmsProfilesRecord) -> Values:
         "charger_id": record.charger,
         "version": record.version,
         "told_at": record.at,
-        "profiles": plain(record.profiles),
+        "profiles": record.profiles,
     }
 
 
