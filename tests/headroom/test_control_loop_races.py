@@ -11,6 +11,19 @@ from inventory.records import LedgerRecord, Record
 from simulators import virtual_time
 
 
+async def held_at(amps: float, decider: Scripted) -> Loop:
+    """A control loop, not running, whose EVSEs all obey this limit."""
+    loop = Loop(decider)
+    await loop.open()
+    await loop.settled_at(amps)
+    return loop
+
+
+async def ended(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 def test_the_ledger_is_durable_before_the_frame() -> None:
     """Whatever was sent as an increase stands in the database when it is sent."""
 
@@ -37,9 +50,7 @@ def test_the_ledger_is_durable_before_the_frame() -> None:
 def test_a_slow_disk_delays_no_reduction() -> None:
     async def main() -> None:
         limits = dict.fromkeys(IDS, 6.0)
-        loop = Loop(Scripted(limits))
-        await loop.open()
-        await loop.settled_at(6.0)
+        loop = await held_at(6.0, Scripted(limits))
         loop.store.moving.clear()
         task = asyncio.get_running_loop().create_task(loop.controller.run())
         limits[IDS[0]] = 12.0
@@ -52,8 +63,7 @@ def test_a_slow_disk_delays_no_reduction() -> None:
         loop.store.moving.set()
         await asyncio.sleep(0.1)
         assert [(c.evse, c.limit_a) for c in loop.commands()[1:]] == [(IDS[0], 12.0)]
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await ended(task)
 
     virtual_time.run(main, start=START)
 
@@ -61,9 +71,7 @@ def test_a_slow_disk_delays_no_reduction() -> None:
 def test_an_increase_that_a_newer_decision_takes_back_is_not_sent_when_the_disk_is_done() -> None:
     async def main() -> None:
         limits = dict.fromkeys(IDS, 6.0)
-        loop = Loop(Scripted(limits))
-        await loop.open()
-        await loop.settled_at(6.0)
+        loop = await held_at(6.0, Scripted(limits))
         loop.store.moving.clear()
         task = asyncio.get_running_loop().create_task(loop.controller.run())
         for amps in (12.0, 6.0):
@@ -73,8 +81,7 @@ def test_an_increase_that_a_newer_decision_takes_back_is_not_sent_when_the_disk_
         loop.store.moving.set()
         await asyncio.sleep(0.1)
         assert {(c.evse, c.limit_a) for c in loop.commands()} == {(IDS[0], 6.0)}
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await ended(task)
 
     virtual_time.run(main, start=START)
 
@@ -82,9 +89,7 @@ def test_an_increase_that_a_newer_decision_takes_back_is_not_sent_when_the_disk_
 def test_an_increase_that_was_never_durable_is_not_repeated_either() -> None:
     async def main() -> None:
         limits = dict.fromkeys(IDS, 6.0)
-        loop = Loop(Scripted(limits))
-        await loop.open()
-        await loop.settled_at(6.0)
+        loop = await held_at(6.0, Scripted(limits))
         loop.store.broken = True
         limits[IDS[0]] = 12.0
         loop.controller.trigger("test")
@@ -103,10 +108,7 @@ def test_an_increase_that_was_never_durable_is_not_repeated_either() -> None:
 def test_load_that_comes_while_a_decision_is_thought_out_stops_its_increases_alone() -> None:
     async def main() -> None:
         limits = dict.fromkeys(IDS, 6.0)
-        decider = Scripted(limits)
-        loop = Loop(decider)
-        await loop.open()
-        await loop.settled_at(6.0)
+        loop = await held_at(6.0, decider := Scripted(limits))
         decider.thinks_s = 0.5
         task = asyncio.get_running_loop().create_task(loop.controller.run())
         limits.update({IDS[0]: 30.0, IDS[3]: 0.0})
@@ -114,8 +116,7 @@ def test_load_that_comes_while_a_decision_is_thought_out_stops_its_increases_alo
         await asyncio.sleep(0.2)
         loop.metered(150.0)
         await asyncio.sleep(0.4)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await ended(task)
         assert [(c.evse, c.limit_a) for c in loop.commands()] == [(IDS[3], 0.0)]
 
     virtual_time.run(main, start=START)
@@ -124,10 +125,7 @@ def test_load_that_comes_while_a_decision_is_thought_out_stops_its_increases_alo
 def test_a_car_that_leaves_while_a_decision_is_thought_out_gets_no_increase() -> None:
     async def main() -> None:
         limits = dict.fromkeys(IDS, 6.0)
-        decider = Scripted(limits)
-        loop = Loop(decider)
-        await loop.open()
-        await loop.settled_at(6.0)
+        loop = await held_at(6.0, decider := Scripted(limits))
         decider.thinks_s = 0.5
         task = asyncio.get_running_loop().create_task(loop.controller.run())
         limits.update({IDS[0]: 12.0, IDS[1]: 12.0})
@@ -135,8 +133,7 @@ def test_a_car_that_leaves_while_a_decision_is_thought_out_gets_no_increase() ->
         await asyncio.sleep(0.2)
         loop.controller.handle(SessionEnded(SITE.chargers[0].id, 1, loop.clock.now(), "t0"))
         await asyncio.sleep(0.4)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await ended(task)
         assert [(c.evse, c.limit_a) for c in loop.commands()] == [(IDS[1], 12.0)]
 
     virtual_time.run(main, start=START)
@@ -145,10 +142,7 @@ def test_a_car_that_leaves_while_a_decision_is_thought_out_gets_no_increase() ->
 def test_after_the_fall_back_nothing_rises_again() -> None:
     async def main() -> None:
         limits = dict.fromkeys(IDS, 12.0)
-        decider = Scripted(limits)
-        loop = Loop(decider)
-        await loop.open()
-        await loop.settled_at(12.0)
+        loop = await held_at(12.0, decider := Scripted(limits))
         decider.thinks_s = 0.5
         task = asyncio.get_running_loop().create_task(loop.controller.run())
         limits[IDS[0]] = 20.0

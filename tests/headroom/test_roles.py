@@ -8,6 +8,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from api_world import House, a_house, path_of
+from asgi_stream import ask_without_end
 
 from headroom.access.roles import GRANTS, Permission, Role
 from headroom.api.permissions import REQUIRED, Match, PermissionTable
@@ -73,29 +74,12 @@ async def begins(client: httpx.AsyncClient, url: str) -> int:
     found: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     request = client.build_request("GET", url)
 
-    async def send(message: dict[str, object]) -> None:
+    def heard(message: dict[str, object]) -> None:
         if message["type"] == "http.response.start" and not found.done():
             found.set_result(int(str(message["status"])))
 
-    async def receive() -> dict[str, object]:
-        await asyncio.Event().wait()  # the client stays
-        raise AssertionError
-
-    scope = {
-        "type": "http",
-        "method": "GET",
-        "scheme": "http",
-        "path": request.url.path,
-        "raw_path": request.url.raw_path,
-        "query_string": b"",
-        "headers": [(name.lower(), value) for name, value in request.headers.raw],
-        "client": ("127.0.0.1", 1),
-        "server": ("localhost", 80),
-        "http_version": "1.1",
-        "root_path": "",
-    }
     app = client._transport.app  # type: ignore[attr-defined]
-    running = asyncio.get_running_loop().create_task(app(scope, receive, send))
+    running = asyncio.get_running_loop().create_task(ask_without_end(app, request, heard))
     try:
         return await found
     finally:

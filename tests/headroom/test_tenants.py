@@ -12,6 +12,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from api_world import path_of
+from asgi_stream import ask_without_end
 from tenant_world import MINE, THEIRS, Quarter, a_quarter
 from test_roles import _BODIES, begins
 
@@ -232,27 +233,7 @@ async def listen(quarter: Quarter, client: httpx.AsyncClient, last_id: str, foun
     headers = {**dict(client.headers), "last-event-id": last_id}
     request = client.build_request("GET", f"/api/v1/sites/{MINE}/events", headers=headers)
 
-    async def send(message: Any) -> None:
-        found.append(message.get("body", b""))
-
-    async def receive() -> dict[str, object]:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    scope = {
-        "type": "http",
-        "method": "GET",
-        "scheme": "http",
-        "path": request.url.path,
-        "raw_path": request.url.raw_path,
-        "query_string": b"",
-        "headers": [(name.lower(), value) for name, value in request.headers.raw],
-        "client": ("127.0.0.1", 1),
-        "server": ("localhost", 80),
-        "http_version": "1.1",
-        "root_path": "",
-    }
-    await quarter.app(scope, receive, send)
+    await ask_without_end(quarter.app, request, lambda message: found.append(message.get("body", b"")))
 
 
 @pytest.mark.parametrize("last_id", ["0", "1", "999999999999999999"])
