@@ -107,7 +107,8 @@ class _BatchedStore(ABC):
         """See `Store`."""
         async with self._writer:
             self._refuse_if_lost()
-            while len(self._pending):
+            asked = self._pending.mark()  # what comes meanwhile is the next one's: it would have no end
+            while self._pending.holds(asked):
                 await self._write_some()
 
     async def run(self) -> None:
