@@ -51,7 +51,7 @@ class Load:
         self._told.send((seconds, calls_per_s))
 
     def ended(self) -> dict[str, float]:
-        """What came of it: `seconds`, `relayed` frames, `hop_ms` and `slow_hop_ms` (99 of 100 are faster) of a frame."""
+        """What came of it: `seconds`, `relayed` frames, `hop_ms` and `slow_hop_ms` (99 of 100 are faster) of one."""
         return dict(self._told.recv())
 
     def count(self, name: str) -> int:

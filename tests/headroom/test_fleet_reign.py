@@ -3,12 +3,16 @@
 import asyncio
 from pathlib import Path
 
-from fleet_world import a_town, until
+from fleet_world import SITE, a_site, a_town, until
 
 from domain.events import ChargerDisconnected, SessionStarted
 from domain.ids import ChargerId
+from headroom.charger_lore import SiteBook
+from headroom.decider import InlineDecider
 from headroom.fleet.codec import Announced, Command, encode_order
 from headroom.fleet.lease import LEASE_S
+
+NAMES = ("ash", "birch", "elm", "fir", "oak", "pine", "yew")
 
 
 class Sleeping:
@@ -120,6 +124,26 @@ async def test_the_chargers_of_a_worker_that_died_count_as_gone(tmp_path: Path) 
         await until(lambda: not picture.linked("e1"))
         registered = await town.fleets[0].client.hgetall(town.fleets[0].keys.links(town.site.id))
         assert registered == {}
+
+
+async def test_many_sites_are_taken_over_some_at_a_time(tmp_path: Path) -> None:
+    async with a_town(tmp_path) as town:
+        sites = [
+            a_site(SITE.replace("cedar", name).replace("CP", name).replace("id: e", f"id: {name}")) for name in NAMES
+        ]
+        town.book = SiteBook(sites)
+        controllers = await town.controllers("c1")
+        controllers._deciders = {one.id: InlineDecider(one) for one in sites}
+        town.start(controllers.run)
+        most = 0
+
+        def all_taken() -> bool:
+            nonlocal most
+            most = max(most, len(controllers.reigns) - len(controllers.controllers))
+            return len(controllers.controllers) == len(sites)
+
+        await until(all_taken, 20 * LEASE_S)
+        assert 0 < most <= 4
 
 
 async def test_redis_restarted_empty_and_everything_is_known_again(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from domain.errors import HeadroomError
+from domain.errors import HeadroomError, StorageError
 from domain.ids import SiteId
 from headroom.clock import WallClock
 from headroom.feed import Feed
@@ -110,6 +110,28 @@ async def test_what_was_not_delivered_is_delivered_after_a_restart() -> None:
     await first.take("alarm.raised", alarm("m2"))
     second = receiver.sender(store)
     async with running(second.run()):
+        await until(lambda: len(receiver.taken) == 2)
+    assert [one["data"]["subject"] for one in receiver.taken] == ["m1", "m2"]
+
+
+class Away(InlineStore):
+    """A store that takes nothing so many times."""
+
+    left = 3
+
+    async def transact(self, work: Any) -> Any:
+        if self.left:
+            self.left -= 1
+            raise StorageError("away")
+        return await super().transact(work)
+
+
+async def test_a_database_that_is_away_delays_what_is_told_and_loses_none() -> None:
+    store, feed, receiver = Away(), Feed(), Receiver()
+    sender = receiver.sender(store)
+    async with running(sender.run(), sender.follow(feed)):
+        feed.publish("cedar", "alarm", alarm("m1"))
+        feed.publish("cedar", "alarm", alarm("m2"))
         await until(lambda: len(receiver.taken) == 2)
     assert [one["data"]["subject"] for one in receiver.taken] == ["m1", "m2"]
 
