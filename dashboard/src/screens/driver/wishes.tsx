@@ -1,7 +1,8 @@
 /** When the car leaves and how much it is to get. */
 import { useState } from "preact/hooks";
 import { api, told } from "../../api/client";
-import { Button, Card, Field, Problem } from "../../components/parts";
+import { NumberInput, TimeInput } from "../../components/inputs";
+import { Button, Card, Problem } from "../../components/parts";
 import { numberOrNull } from "../../format";
 import { texts } from "../../texts";
 import { fieldOf, instantOf } from "../../zoned";
@@ -32,33 +33,26 @@ export function Wishes({ link, seen, changed }: { link: string; seen: Seen; chan
   return (
     <Card title={words.wishes}>
       <form class="stack" onSubmit={(event) => void save(event)}>
-        <Field label={words.departure} hint={words.departureHint}>
-          {(named) => (
-            <input
-              {...named}
-              type="datetime-local"
-              value={leaves}
-              min={fieldOf(Date.parse(seen.at), zone)}
-              onInput={(event) => {
-                setLeaves(event.currentTarget.value);
-                setSaid("");
-              }}
-            />
-          )}
-        </Field>
-        <Field label={words.wanted} hint={words.wantedHint} error={kWh === undefined ? words.notANumber : undefined}>
-          {(named) => (
-            <input
-              {...named}
-              inputMode="decimal"
-              value={wanted}
-              onInput={(event) => {
-                setWanted(event.currentTarget.value);
-                setSaid("");
-              }}
-            />
-          )}
-        </Field>
+        <TimeInput
+          label={words.departure}
+          hint={words.departureHint}
+          value={leaves}
+          min={fieldOf(Date.parse(seen.at), zone)}
+          typed={(value) => {
+            setLeaves(value);
+            setSaid("");
+          }}
+        />
+        <NumberInput
+          label={words.wanted}
+          hint={words.wantedHint}
+          value={wanted}
+          error={kWh === undefined ? words.notANumber : undefined}
+          typed={(value) => {
+            setWanted(value);
+            setSaid("");
+          }}
+        />
         {problem !== null && <Problem problem={problem} />}
         <Button type="submit" look="main" disabled={said === "busy"}>
           {words.save}

@@ -2,7 +2,8 @@
 import { useState } from "preact/hooks";
 import { api, told } from "../../api/client";
 import { may } from "../../api/session";
-import { Button, Card, Empty, Field, Problem } from "../../components/parts";
+import { NumberInput, TimeInput } from "../../components/inputs";
+import { Button, Card, Empty, Problem } from "../../components/parts";
 import { kwh, NONE, numberOrNull } from "../../format";
 import type { Building, Evse } from "../../live/building";
 import { texts } from "../../texts";
@@ -90,47 +91,27 @@ function Wishes({ building, session, done }: { building: Building; session: Sess
   };
   return (
     <form class="stack wishes" onSubmit={(event) => void save(event)}>
-      <Field label={words.departureLabel} hint={words.departureHint}>
-        {(named) => (
-          <input
-            {...named}
-            type="datetime-local"
-            value={leaves}
-            min={fieldOf(now.value, zone)}
-            onInput={(event) => {
-              setLeaves(event.currentTarget.value);
-            }}
-          />
-        )}
-      </Field>
-      <Field label={words.wantedLabel} hint={words.wantedHint} error={kWh === undefined ? words.notANumber : undefined}>
-        {(named) => (
-          <input
-            {...named}
-            inputMode="decimal"
-            value={wanted}
-            onInput={(event) => {
-              setWanted(event.currentTarget.value);
-            }}
-          />
-        )}
-      </Field>
-      <Field
+      <TimeInput
+        label={words.departureLabel}
+        hint={words.departureHint}
+        value={leaves}
+        min={fieldOf(now.value, zone)}
+        typed={setLeaves}
+      />
+      <NumberInput
+        label={words.wantedLabel}
+        hint={words.wantedHint}
+        value={wanted}
+        error={kWh === undefined ? words.notANumber : undefined}
+        typed={setWanted}
+      />
+      <NumberInput
         label={words.priorityLabel}
         hint={words.priorityHint}
+        value={priority}
         error={weight === undefined ? words.notANumber : undefined}
-      >
-        {(named) => (
-          <input
-            {...named}
-            inputMode="decimal"
-            value={priority}
-            onInput={(event) => {
-              setPriority(event.currentTarget.value);
-            }}
-          />
-        )}
-      </Field>
+        typed={setPriority}
+      />
       {problem !== null && <Problem problem={problem} />}
       <p class="actions">
         <Button type="submit" look="main" disabled={busy}>

@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { api, type Schemas, told } from "../../api/client";
 import { Icon } from "../../components/icon";
+import { NumberInput, TimeInput } from "../../components/inputs";
 import { Button, Card, Field, Problem } from "../../components/parts";
 import { Table } from "../../components/table";
 import { amps, numberOrNull } from "../../format";
@@ -92,21 +93,33 @@ export function Insert({ building, saved }: { building: Building; saved: () => v
             </select>
           )}
         </Field>
-        <Field label={t.limit} hint={t.limitHint(amps(usable))} error={errors.limit}>
-          {(named) => (
-            <input {...named} inputMode="decimal" value={typed.limit} onInput={(event) => { change({ limit: event.currentTarget.value }); }} />
-          )}
-        </Field>
-        <Field label={t.from} hint={t.fromHint} error={errors.from}>
-          {(named) => (
-            <input {...named} type="datetime-local" value={typed.from} onInput={(event) => { change({ from: event.currentTarget.value }); }} />
-          )}
-        </Field>
-        <Field label={t.until} hint={t.untilHint} error={errors.until}>
-          {(named) => (
-            <input {...named} type="datetime-local" value={typed.until} onInput={(event) => { change({ until: event.currentTarget.value }); }} />
-          )}
-        </Field>
+        <NumberInput
+          label={t.limit}
+          hint={t.limitHint(amps(usable))}
+          error={errors.limit}
+          value={typed.limit}
+          typed={(limit) => {
+            change({ limit });
+          }}
+        />
+        <TimeInput
+          label={t.from}
+          hint={t.fromHint}
+          error={errors.from}
+          value={typed.from}
+          typed={(from) => {
+            change({ from });
+          }}
+        />
+        <TimeInput
+          label={t.until}
+          hint={t.untilHint}
+          error={errors.until}
+          value={typed.until}
+          typed={(until) => {
+            change({ until });
+          }}
+        />
         <div class="limit-reason">
           <Field label={t.reason} hint={t.reasonHint} error={errors.reason}>
             {(named) => (
