@@ -24,10 +24,14 @@ def names() -> list[str]:
 
 def main() -> int:
     """Exit 0 when every bar holds, 1 when one does not or a rival is missing, 2 for an unknown name."""
-    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__, epilog="python -m benchmarks relay --json")
+    epilog = "python -m benchmarks relay --json; python -m benchmarks capacity --help"
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__, epilog=epilog, add_help=False)
     parser.add_argument("name", nargs="?", help=f"one of: {', '.join(names())}; all of them without a name")
     parser.add_argument("--json", action="store_true", help="one JSON document per benchmark on stdout")
     arguments, own = parser.parse_known_args()
+    if arguments.name is None and {"-h", "--help"} & set(own):
+        parser.print_help()
+        return 0
     if own and arguments.name is None:
         parser.error(f"{' '.join(own)}: name the benchmark that this is for")
     if arguments.name is not None and arguments.name not in names():

@@ -78,10 +78,13 @@ class Servants:
 
 @contextmanager
 def own_database(server: str) -> Iterator[Postgres]:
-    """A new database on a server, gone afterwards."""
+    """A new database on a server, gone afterwards; `SystemExit` where none can be made there."""
     name = f"headroom_bench_{uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(f"create database {name}".encode())
+    try:
+        with psycopg.connect(server, autocommit=True) as admin:
+            admin.execute(f"create database {name}".encode())
+    except psycopg.Error as error:
+        raise SystemExit(f"--database: {error}. Name a PostgreSQL on which a database may be made.") from None
     try:
         yield Postgres(f"{server.rpartition('/')[0]}/{name}")
     finally:
