@@ -23,6 +23,8 @@ METER_NOISE = 0.005
 """A meter of class 0.5."""
 DRAWING = 2
 """Of which kinds faults, chargers and cars are drawn: a seed gives the same run only with the same drawing and code."""
+_DAYS_A_PROCESS = 8
+"""A day leaves some 150 MB behind, of which a process gives little back before it ends."""
 LEDGER_FIELDS = (
     "drawing",
     "seed",
@@ -91,7 +93,7 @@ def campaign(seconds: float, first_seed: int, *, days: float = 1.0, workers: int
     ends_s = monotonic_s() + seconds
     workers = workers or os.cpu_count() or 1
     seed = first_seed
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), max_tasks_per_child=_DAYS_A_PROCESS) as pool:
         running: dict[Future[Verdict], int] = {}
         while True:
             while len(running) < workers and monotonic_s() < ends_s:
