@@ -24,7 +24,7 @@ from headroom.notices import alarm_notices, decision_notice, evse_notice, feeder
 from headroom.phase_probe import PhaseProbe
 from headroom.resending import Resends, WriteBudgets, passed
 from headroom.site_picture import Change, SitePicture
-from headroom.statistics import Statistics
+from headroom.statistics import Statistics, turns_passed
 from headroom.trial_limits import TrialLimits
 from headroom.waiting import Bell
 from inventory.live import Records
@@ -35,6 +35,8 @@ log = structlog.get_logger()
 
 _PAUSE_S = 1.0
 """How long control rests at the fall-backs after a fault of its own, before it tries again."""
+_REST_S = 0.001
+"""For each EVSE: so long a site rests after a decision, unless a car comes; many samples are answered together."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class SiteController:
         self._around = around
         self._triggers: dict[str, None] = {"start": None}
         self._starts: list[float] = []
-        self._wake = Bell()
+        self._wake, self._start = Bell(), Bell()
         self._wake.ring()
         self._setpoints: Mapping[EvseId, Setpoint] = {}
         self._resends = Resends()
@@ -95,6 +97,7 @@ class SiteController:
         self._events += 1
         if isinstance(event, SessionStarted) and event.relayed_mono_s is not None:
             self._starts.append(event.relayed_mono_s)
+            self._start.ring()
         elif isinstance(event, SetpointSent):
             self.statistics.sent(event.decision, event.limit_a, event.sent_mono_s)
             self._budgets.spend(self.site.evse(event.evse).charger, event.at)
@@ -167,8 +170,11 @@ class SiteController:
         while not self._ended:
             await self._wake.wait_at_most(self._around.clock, self._quiet_s())
             self._wake.clear()
+            decided = self.latest
             try:
                 await self._turn()
+                if self.latest is not decided:
+                    await self._start.wait_at_most(self._around.clock, _REST_S * len(self.site.evses))
             except Exception:
                 log.exception("control_failed", site=self.site.id)
                 self._lower_to_fall_backs()
@@ -181,6 +187,7 @@ class SiteController:
         now = self._around.clock.now()
         self._take(self.picture.pass_time(now), now)
         if self.latest is None or self._triggers or self._is_due(now):
+            self._start.clear()
             await self._decide(now)
         if not self._ended:
             self._renew(self._around.clock.now())
@@ -225,7 +232,7 @@ class SiteController:
         changed = [point for point in decision.setpoints if self._differs(point)]
         stands = [point for point in decision.setpoints if not self._differs(point)]
         explained = [point for point in stands if self._setpoints[point.evse].reason.text != point.reason.text]
-        self.statistics.rotations += self._turns_passed(decision)
+        self.statistics.rotations += turns_passed(self.latest, decision)
         self.latest = decision
         self._setpoints = {point.evse: point for point in decision.setpoints}
         if changed or decision.alarms:
@@ -238,6 +245,8 @@ class SiteController:
 
     def _by_new_facts(self, decision: Decision, asked: SiteSnapshot) -> tuple[Setpoint, ...]:
         """The set-points where something happened while they were thought out: rises only as far as that allows."""
+        if all(point.limit_a <= self.picture.entry(point.evse).limit_a for point in decision.setpoints):
+            return decision.setpoints
         now = self._around.clock.now()
         self._take(self.picture.pass_time(now), now)
         snapshot = self.picture.snapshot(now)
@@ -255,16 +264,6 @@ class SiteController:
     def _differs(self, point: Setpoint) -> bool:
         before = self._setpoints.get(point.evse)
         return before is None or before.limit_a != point.limit_a
-
-    def _turns_passed(self, decision: Decision) -> int:
-        """How many EVSEs got their turn in this decision because another one's was over."""
-        before = None if self.latest is None else self.latest.rotation.turns
-        if before is None:
-            return 0
-        after = decision.rotation.turns
-        began = sum(1 for e, t in after.items() if e in before and t.admitted_since and not before[e].admitted_since)
-        ended = sum(1 for e, t in after.items() if e in before and before[e].admitted_since and not t.admitted_since)
-        return min(began, ended)
 
     def _carry_out(self, decision: Decision, points: tuple[Setpoint, ...]) -> None:
         """Send what changed: reductions at once, increases when they are durable (`_keep_raising`)."""
@@ -382,6 +381,7 @@ class SiteController:
         self._finish(dict(self._rising), self._withhold)
         self._ended = True
         self._wake.ring()
+        self._start.ring()
         self._rise.set()
         self._around.plans.stop()
         self._around.store.put(*self.picture.live.checkpoint(self._around.clock.now()))

@@ -16,7 +16,7 @@ from inventory import access, load_queries, queries
 from inventory.access import AuditRow
 from inventory.load_queries import DecisionMark, LoadStep
 from inventory.queries import DecisionSummary, Page, SessionOrder, SessionRow
-from inventory.records import AlarmRecord, DecisionRecord, SetpointEvent
+from inventory.records import AlarmRecord, DecisionRecord, LimitRecord, SessionRecord, SetpointEvent
 from inventory.store import Store
 
 
@@ -51,7 +51,8 @@ class History:
                 since=since,
                 until=until,
                 order=order,
-            )
+            ),
+            (SessionRecord,),
         )
 
     async def session(self, site: SiteId, session: str) -> SessionRow:
@@ -68,7 +69,8 @@ class History:
         """A site's decisions in [since, until) without their set-points."""
         self._check(site)
         return await self._store.query(
-            lambda conn: queries.decisions(conn, site, limit=limit, cursor=cursor, since=since, until=until)
+            lambda conn: queries.decisions(conn, site, limit=limit, cursor=cursor, since=since, until=until),
+            (DecisionRecord,),
         )
 
     async def loads(
@@ -117,13 +119,16 @@ class History:
     async def limits(self, site: SiteId, limit: int, cursor: str | None) -> Page[TemporaryLimit]:
         """A site's temporary limits, past ones included, withdrawn ones not."""
         self._check(site)
-        return await self._store.query(lambda conn: queries.limits(conn, site, limit=limit, cursor=cursor))
+        return await self._store.query(
+            lambda conn: queries.limits(conn, site, limit=limit, cursor=cursor), (LimitRecord,)
+        )
 
     async def alarms(self, site: SiteId, limit: int, cursor: str | None, *, standing_only: bool) -> Page[AlarmRecord]:
         """A site's alarms."""
         self._check(site)
         return await self._store.query(
-            lambda conn: queries.alarms(conn, site, standing_only=standing_only, limit=limit, cursor=cursor)
+            lambda conn: queries.alarms(conn, site, standing_only=standing_only, limit=limit, cursor=cursor),
+            (AlarmRecord,),
         )
 
     async def readings(
@@ -148,7 +153,7 @@ class History:
         """Who wrote what."""
         named = None if sites is None else sorted(sites)
         return await self._store.query(
-            lambda conn: access.audit(conn, sites=named, caller=caller, limit=limit, cursor=cursor)
+            lambda conn: access.audit(conn, sites=named, caller=caller, limit=limit, cursor=cursor), ()
         )
 
     def _check(self, site: SiteId) -> None:

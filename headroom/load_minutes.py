@@ -113,6 +113,8 @@ class LoadMinutes:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._evses: Mapping[EvseId, Evse] = {evse.id: evse for evse in site.evses}
+        self._volts = {evse.id: volt_amperes(site, evse) for evse in site.evses}
         self._phasor = site.electrical.model == "phasor"
         self._wiring = compile_wiring(site)
         self._at: datetime | None = None
@@ -126,8 +128,9 @@ class LoadMinutes:
         """Take up a decision; returns the minutes that ended before it, the present one, and changed shortfalls."""
         now = snapshot.at
         records = tuple(self._pass_time(now))
-        self._at, self._wants = now, tuple(self._wanted(snapshot, decision))
-        self._loads = self._seen(snapshot, decision)
+        lacking_w = {point.evse: self._curtailed_w(snapshot.evses[point.evse], point) for point in decision.setpoints}
+        self._at, self._wants = now, tuple(self._wanted(snapshot, decision, lacking_w))
+        self._loads = self._seen(snapshot, decision, lacking_w)
         running = {want.session for want in self._wants}
         for gone in self._lacks.keys() - running:
             del self._lacks[gone]
@@ -180,21 +183,22 @@ class LoadMinutes:
             minute = self._minutes.get(feeder) or _Minute().add(load, 1.0)
             yield minute.record(self._site.id, feeder, self._minute)
 
-    def _wanted(self, snapshot: SiteSnapshot, decision: Decision) -> Iterator[_Want]:
+    def _wanted(self, snapshot: SiteSnapshot, decision: Decision, lacking_w: Mapping[EvseId, float]) -> Iterator[_Want]:
         for point in decision.setpoints:
-            view = snapshot.evses[point.evse]
-            if view.session is not None and view.session.ended_at is None:
-                curtailed_w = _curtailed_w(self._site, self._site.evse(point.evse), view, point)
-                yield _Want(session_id(view.session), curtailed_w, curtailed_w > 0.0 and point.limit_a == 0.0)
+            session = snapshot.evses[point.evse].session
+            if session is not None and session.ended_at is None:
+                lacks_w = lacking_w[point.evse]
+                yield _Want(session_id(session), lacks_w, lacks_w > 0.0 and point.limit_a == 0.0)
 
-    def _seen(self, snapshot: SiteSnapshot, decision: Decision) -> dict[FeederId, _Load]:
+    def _seen(
+        self, snapshot: SiteSnapshot, decision: Decision, lacking_w: Mapping[EvseId, float]
+    ) -> dict[FeederId, _Load]:
         drawn_a = drawn(snapshot)
         curtailed_w, waiting = dict.fromkeys(snapshot.feeders, 0.0), dict.fromkeys(snapshot.feeders, 0.0)
         for point in decision.setpoints:
-            evse = self._site.evse(point.evse)
-            lacking_w = _curtailed_w(self._site, evse, snapshot.evses[point.evse], point)
-            curtailed_w[evse.feeder] += lacking_w
-            waiting[evse.feeder] += lacking_w > 0.0 and point.limit_a == 0.0
+            feeder, lacks_w = self._evses[point.evse].feeder, lacking_w[point.evse]
+            curtailed_w[feeder] += lacks_w
+            waiting[feeder] += lacks_w > 0.0 and point.limit_a == 0.0
         shares = {
             feeder.id: {
                 phase: _shares_a(snapshot.feeders[feeder.id], phase, self._ev_a(feeder.id, phase, drawn_a))
@@ -216,6 +220,14 @@ class LoadMinutes:
             )
             for feeder, view in ((one, snapshot.feeders[one.id]) for one in self._site.feeders)
         }
+
+    def _curtailed_w(self, view: EvseView, point: Setpoint) -> float:
+        """The power that EVSE and car could take beyond the limit, where the limit is the building's doing; W."""
+        if point.reason.kind in _WANTS_NO_MORE or view.session is None:
+            return 0.0
+        bounds = (self._evses[view.evse].max_a, view.csms_limit_a, view.seen_max_a)
+        most_a = min(bound for bound in bounds if bound is not None)
+        return max(0.0, most_a - point.limit_a) * self._volts[view.evse]
 
     def _ev_a(self, feeder: FeederId, phase: Phase, drawn_a: Mapping[EvseId, float]) -> float:
         """What the EVSEs put on a line, A; where a transformer's group is not known, the larger of both."""
@@ -250,15 +262,6 @@ def drawn(snapshot: SiteSnapshot) -> dict[EvseId, float]:
             measured_a = view.ledger.limit_a if view.session is not None else 0.0
         found[view.evse] = measured_a
     return found
-
-
-def _curtailed_w(site: Site, evse: Evse, view: EvseView, point: Setpoint) -> float:
-    """The power that EVSE and car could take beyond the limit, where the limit is the building's doing; W."""
-    if point.reason.kind in _WANTS_NO_MORE or view.session is None:
-        return 0.0
-    bounds = (evse.max_a, view.csms_limit_a, view.seen_max_a)
-    most_a = min(bound for bound in bounds if bound is not None)
-    return max(0.0, most_a - point.limit_a) * volt_amperes(site, evse)
 
 
 def _minute_of(at: datetime) -> datetime:

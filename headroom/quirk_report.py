@@ -8,7 +8,7 @@ from typing import Any
 from domain.ids import ChargerId
 from domain.quirks import Model
 from inventory.quirk_book import FIELDS, QuirkBook
-from inventory.rows import plain
+from inventory.spelling import plain
 
 _OF_THE_MOMENT = ("probed_at", "proven")
 NO_MODEL = "chargers that have not said what they are"

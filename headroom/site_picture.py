@@ -23,7 +23,6 @@ from headroom.load_minutes import LoadMinutes
 from headroom.load_shifts import load_shifts
 from headroom.resending import hold_s
 from headroom.verdicts import verdict_of
-from inventory.inputs import inputs_of
 from inventory.live import LiveState
 from inventory.records import Record
 
@@ -303,7 +302,7 @@ class SitePicture:
         self._decided_a = {
             view.evse: view.ledger.measured_a for view in snapshot.evses.values() if view.ledger.measured_a is not None
         }
-        kept = self.live.decided(decision, inputs=inputs_of(snapshot), elapsed_ms=elapsed_ms)
+        kept = self.live.decided(decision, snapshot=snapshot, elapsed_ms=elapsed_ms)
         return kept + self.loads.decided(snapshot, decision)
 
     # What others ask.

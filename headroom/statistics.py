@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from domain.ids import DecisionId
+from domain.setpoint import Decision
 
 _KEPT = 20_000
 
@@ -89,3 +90,13 @@ class Statistics:
             "decision_ms": self.decision_ms.summary(),
             "start_to_limit_ms": self.start_to_limit_ms.summary(),
         }
+
+
+def turns_passed(before: Decision | None, after: Decision) -> int:
+    """How many EVSEs got their turn in a decision because another one's was over."""
+    if before is None:
+        return 0
+    was, now = before.rotation.turns, after.rotation.turns
+    began = sum(1 for e, t in now.items() if e in was and t.admitted_since and not was[e].admitted_since)
+    ended = sum(1 for e, t in now.items() if e in was and was[e].admitted_since and not t.admitted_since)
+    return min(began, ended)

@@ -10,7 +10,7 @@ from sqlalchemy.pool import StaticPool
 
 from domain.errors import StorageError
 from inventory.migrations import BUSY_MS
-from inventory.rows import dump_json
+from inventory.spelling import dump_json
 from inventory.transactions import OnLoop, OnThreads, Transactions
 
 _POSTGRESQL = ("postgresql", "postgres", "postgresql+psycopg")

@@ -11,7 +11,7 @@ from domain.rotation import RotationState
 from domain.session import EvseState, Session
 from domain.site import Site
 from domain.snapshot import EvseView, FeederView, SiteSnapshot, TemporaryLimit
-from inventory.rows import plain, typed
+from inventory.spelling import plain, typed
 
 
 def inputs_of(snapshot: SiteSnapshot) -> dict[str, Any]:

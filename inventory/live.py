@@ -157,10 +157,10 @@ class LiveState:
         return self._drain()
 
     def decided(
-        self, decision: Decision, *, inputs: Mapping[str, Any] | None = None, elapsed_ms: float | None = None
+        self, decision: Decision, *, snapshot: SiteSnapshot | None = None, elapsed_ms: float | None = None
     ) -> Records:
-        """Takes a decision: wanted set-points, rotation, alarms raised and cleared. `inputs`: `inventory.inputs`."""
-        self._unwritten.append(DecisionRecord(self.site.id, decision, inputs or {}, elapsed_ms))
+        """Takes a decision on `snapshot`: wanted set-points, rotation, alarms raised and cleared."""
+        self._unwritten.append(DecisionRecord(self.site.id, decision, elapsed_ms=elapsed_ms, snapshot=snapshot))
         if decision.rotation != self.rotation:
             self.rotation = decision.rotation
             self._unwritten.append(RotationRecord(self.site.id, decision.rotation))

@@ -1,8 +1,9 @@
 """Records that wait to be written: facts replace one another, history queues up, and no queue grows without end."""
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 from inventory.records import ReadingRecord, Record, SampleRecord, record_key
@@ -76,6 +77,10 @@ class Pending:
         else:
             self._history.append(record)
         self._drop()
+
+    def waiting(self) -> Iterator[Record]:
+        """All records that wait."""
+        return chain(self._facts.values(), self._history, self._samples)
 
     def take(self) -> list[Record]:
         """All facts and the oldest of the rest, to be written together."""

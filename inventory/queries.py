@@ -20,6 +20,7 @@ from domain.setpoint import Rung
 from domain.snapshot import TemporaryLimit
 from inventory import rows, tables
 from inventory.records import AlarmRecord, ChargerFacts, DecisionRecord, SetpointEvent
+from inventory.spelling import typed
 
 T = TypeVar("T")
 
@@ -132,7 +133,7 @@ def rotation_before(conn: Connection, site: SiteId, at: datetime, decision_id: D
     earlier = tuple_(t.c.at, t.c.id) < tuple_(at, decision_id, types=[t.c.at.type, t.c.id.type])
     query = select(t.c.rotation).where(t.c.site_id == site, earlier).order_by(t.c.at.desc(), t.c.id.desc()).limit(1)
     found = conn.execute(query).scalar()
-    return RotationState() if found is None else rows.typed(found, RotationState)
+    return RotationState() if found is None else typed(found, RotationState)
 
 
 def readings(

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 from domain.events import OcppVersion
@@ -16,7 +17,7 @@ from domain.metering import EvseSample, MeterReading
 from domain.rotation import RotationState
 from domain.session import EvseState, Session
 from domain.setpoint import Alarm, Decision
-from domain.snapshot import TemporaryLimit
+from domain.snapshot import SiteSnapshot, TemporaryLimit
 from inventory.load_book import FeederMinute, Shortfall
 from inventory.quirk_book import ChargerQuirks, ModelQuirks
 
@@ -110,12 +111,16 @@ class SetpointEvent:
 
 @dataclass(frozen=True, slots=True)
 class DecisionRecord:
-    """A decision, what it looked at (`inventory.inputs`) and how long it took."""
+    """A decision, what it looked at (`inventory.inputs`) and how long it took.
+
+    A decision that is to be written brings its `snapshot` instead of `inputs`: who writes it makes those of it.
+    """
 
     site: SiteId
     decision: Decision
     inputs: Mapping[str, Any] = field(default_factory=dict)
     elapsed_ms: float | None = None
+    snapshot: SiteSnapshot | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +220,12 @@ def session_id(session: Session) -> str:
 
     A CSMS that starts counting again after a restart gives two sessions the same transaction id.
     """
-    text = f"{session.evse}\n{session.transaction_id}\n{session.started_at.astimezone(UTC).isoformat()}"
-    return hashlib.sha256(text.encode()).hexdigest()[:20]
+    return _session_id(session.evse, session.transaction_id, session.started_at.astimezone(UTC))
+
+
+@lru_cache(maxsize=16_384)
+def _session_id(evse: EvseId, transaction_id: str, started_at: datetime) -> str:
+    return hashlib.sha256(f"{evse}\n{transaction_id}\n{started_at.isoformat()}".encode()).hexdigest()[:20]
 
 
 _KEYS: Mapping[type, Callable[[Any], Hashable]] = {

@@ -25,6 +25,7 @@ from inventory import rows, tables
 from inventory.locks import lock
 from inventory.records import OverrideRecord, Record, RestoredState
 from inventory.rows import ROWS, row_of
+from inventory.spelling import dump_json
 
 _TABLES = tuple(dict.fromkeys(table for table, _ in ROWS.values()))
 APPEND_ONLY = (tables.decisions, tables.setpoint_events, tables.meter_readings, tables.evse_samples)
@@ -33,7 +34,7 @@ APPEND_ONLY = (tables.decisions, tables.setpoint_events, tables.meter_readings, 
 
 def site_digest(site: Site) -> str:
     """A fingerprint of what the site file says, whatever its layout and comments (SHA-256, hex)."""
-    return hashlib.sha256(rows.dump_json(site).encode()).hexdigest()
+    return hashlib.sha256(dump_json(site).encode()).hexdigest()
 
 
 def write(conn: Connection, batch: Iterable[Record]) -> None:

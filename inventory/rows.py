@@ -1,9 +1,8 @@
 """Between records and table rows, both ways. The only place that knows how a fact is spelt in the database."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
-import msgspec
 from sqlalchemy import Row, Table
 
 from domain.ids import ChargerId, EvseId, FeederId, MeterId
@@ -16,6 +15,7 @@ from domain.setpoint import Alarm, AlarmKind, Decision, Rung, Setpoint
 from domain.site import Phase
 from domain.snapshot import TemporaryLimit
 from inventory import tables
+from inventory.inputs import inputs_of
 from inventory.load_book import FeederMinute, Shortfall
 from inventory.quirk_book import ChargerQuirks, ModelQuirks
 from inventory.records import (
@@ -37,8 +37,8 @@ from inventory.records import (
     StreamPosition,
     session_id,
 )
+from inventory.spelling import typed
 
-T = TypeVar("T")
 Values = dict[str, Any]
 
 _PHASE_COLUMNS = {Phase.A: "phase_a_a", Phase.B: "phase_b_a", Phase.C: "phase_c_a"}
@@ -101,27 +101,6 @@ PER_PHASE = ("base", "upper", "ev", "largest")
 _LIMIT = ("id", "limit_a", "starts_at", "ends_at", "reason", "author")
 
 
-def plain(value: object) -> Any:
-    """Any domain value as JSON-ready builtins; times as RFC 3339."""
-    return msgspec.to_builtins(value, enc_hook=_mapping)
-
-
-def dump_json(value: object) -> str:
-    """JSON text: the engines' serializer, so that a row's JSON columns may hold any domain value."""
-    return msgspec.json.encode(value, enc_hook=_mapping).decode()
-
-
-def typed(value: object, kind: type[T]) -> T:
-    """The inverse of `plain`."""
-    return msgspec.convert(value, kind)
-
-
-def _mapping(value: object) -> object:
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"no JSON for {type(value).__name__}")
-
-
 def _take(value: object, names: tuple[str, ...]) -> Values:
     return {name: getattr(value, name) for name in names}
 
@@ -172,7 +151,7 @@ def _decision(record: DecisionRecord) -> Values:
         "setpoints": decision.setpoints,
         "rotation": decision.rotation,
         "alarms": decision.alarms,
-        "inputs": record.inputs,
+        "inputs": record.inputs if record.snapshot is None else inputs_of(record.snapshot),
     }
 
 

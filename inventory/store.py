@@ -6,7 +6,7 @@ time (SQLite in memory, no thread and no socket, so that the clock cannot run aw
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol, TypeVar
 
 import structlog
@@ -22,7 +22,7 @@ from inventory.fencing import Fence, hold
 from inventory.migrations import migrate, upgrade
 from inventory.pending import Pending, StoreCounts
 from inventory.records import Record
-from inventory.rows import dump_json
+from inventory.spelling import dump_json
 from inventory.transactions import Kind, Transactions
 
 T = TypeVar("T")
@@ -58,8 +58,12 @@ class Store(Protocol):
         """Writes what is put, for ever; a database that fails is tried again."""
         ...
 
-    async def query(self, question: Callable[[Connection], T]) -> T:
-        """Answers a question about the past; sees what was put before it. `StorageError` if it cannot be answered."""
+    async def query(self, question: Callable[[Connection], T], about: Collection[type] | None = None) -> T:
+        """Answers a question about the past; sees what was put before it. `StorageError` if it cannot be answered.
+
+        `about`: the kinds of records that the answer is made of (none: of what `transact` wrote); it waits for no
+        others.
+        """
         ...
 
     async def transact(self, work: Callable[[Connection], T]) -> T:
@@ -93,6 +97,7 @@ class _BatchedStore(ABC):
         self._interval_s = interval_s
         self._wake = asyncio.Event()
         self._writer = asyncio.Lock()
+        self._in_hand: list[Record] = []
 
     def put(self, *records: Record) -> None:
         """See `Store`."""
@@ -129,10 +134,11 @@ class _BatchedStore(ABC):
                 pause_s = min(max(1.0, 2 * pause_s), MAX_RETRY_S)
                 _log.error("store_write_failed", error=str(error), waiting=len(self._pending), retry_s=pause_s)
 
-    async def query(self, question: Callable[[Connection], T]) -> T:
+    async def query(self, question: Callable[[Connection], T], about: Collection[type] | None = None) -> T:
         """See `Store`. A question is answered from what is there even if the newest could not be written."""
         try:
-            await self.flush()
+            if about is None or self._waits_for(about):
+                await self.flush()
         except StorageError as error:
             _log.warning("store_answers_from_old_state", error=str(error))
         try:
@@ -157,6 +163,9 @@ class _BatchedStore(ABC):
                 await self.flush()
         finally:
             await self._dispose()
+
+    def _waits_for(self, kinds: Collection[type]) -> bool:
+        return any(type(record) in kinds for record in (*self._in_hand, *self._pending.waiting()))
 
     def _refuse_if_lost(self) -> None:
         if self._lost is not None:
@@ -184,7 +193,7 @@ class _BatchedStore(ABC):
         """One batch in one transaction. Whatever happens, cancellation included, nothing is lost: writing it twice
         leaves one row.
         """
-        batch = self._pending.take()
+        batch = self._in_hand = self._pending.take()
         try:
             await self._write(batch)
         except LeaseLostError:
@@ -197,6 +206,8 @@ class _BatchedStore(ABC):
         except BaseException:
             self._pending.give_back(batch)
             raise
+        finally:
+            self._in_hand = []
         self.trouble = None
         self.counts.batches += 1
 

@@ -140,7 +140,7 @@ class TokenBook:
                 now = self._clock.now()
                 try:
                     tokens, logins = await self._store.query(
-                        lambda conn: (access.tokens(conn), access.page_sessions(conn, now))
+                        lambda conn: (access.tokens(conn), access.page_sessions(conn, now)), ()
                     )
                 except StorageError:
                     if self._read_s == -math.inf:

@@ -27,9 +27,12 @@ def router(service: Service) -> APIRouter:
     """`/evses/{evse}/driver-link` for staff, `/driver/{link}` for whoever has the link."""
     routes = APIRouter(tags=["driver"])
 
+    async def generation_of(evse: EvseId) -> int:
+        return await service.store.query(lambda conn: access.link_generation(conn, evse), ())
+
     async def valid(link: str) -> EvseId:
         evse, generation = read_link(await signing_key(service), link) or ("", -1)
-        if generation < 0 or generation != await service.store.query(lambda conn: access.link_generation(conn, evse)):
+        if generation < 0 or generation != await generation_of(EvseId(evse)):
             raise UnknownIdError("link", "as it stands; it may have been revoked")
         service.controller_of_evse(EvseId(evse))
         return EvseId(evse)
@@ -42,7 +45,7 @@ def router(service: Service) -> APIRouter:
     async def link(evse: EvseId) -> LinkDocument:
         """The link to print at an EVSE; the same until it is revoked."""
         service.controller_of_evse(evse)
-        return await document(evse, await service.store.query(lambda conn: access.link_generation(conn, evse)))
+        return await document(evse, await generation_of(evse))
 
     @routes.get(
         "/evses/{evse}/driver-link.svg",
@@ -52,7 +55,7 @@ def router(service: Service) -> APIRouter:
     async def code(evse: EvseId, request: Request) -> Response:
         """The link as a QR code, below the address under which this is asked."""
         service.controller_of_evse(evse)
-        found = await document(evse, await service.store.query(lambda conn: access.link_generation(conn, evse)))
+        found = await document(evse, await generation_of(evse))
         drawn = BytesIO()
         segno.make(f"{request.base_url}{found.path.lstrip('/')}", error="m", micro=False).save(
             drawn, kind="svg", scale=4, border=4, light="#fff", xmldecl=False

@@ -25,7 +25,7 @@ def router(service: Service, authority: Authority) -> APIRouter:
     routes = APIRouter(tags=["access"])
 
     async def seen_by(caller: Caller) -> dict[str, TokenRow]:
-        found = await service.store.query(access.tokens)
+        found = await service.store.query(access.tokens, ())
         return {row.id: row for row in found if _within(row, caller)}
 
     @routes.get("/tokens")

@@ -59,7 +59,7 @@ class Writes:
         self._running.add((name, key))
         try:
             now = self._clock.now()
-            kept = await self._store.query(lambda conn: access.kept_answer(conn, name, key, now))
+            kept = await self._store.query(lambda conn: access.kept_answer(conn, name, key, now), ())
             if kept is not None:
                 await _again(kept, fingerprint)(scope, receive, send)
                 return

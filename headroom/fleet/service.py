@@ -1,6 +1,6 @@
 """A process of a fleet as its API sees it: what it serves itself, and what it needs to do its work."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -84,11 +84,11 @@ class JointStore:
         """See `Store`; those of the sites run with their reigns."""
         await self._own.run()
 
-    async def query(self, question: Callable[[Connection], T]) -> T:
+    async def query(self, question: Callable[[Connection], T], about: Collection[type] | None = None) -> T:
         """See `Store`."""
         for one in self._others():
-            await one.query(lambda _: None)
-        return await self._own.query(question)
+            await one.query(lambda _: None, about)
+        return await self._own.query(question, about)
 
     async def transact(self, work: Callable[[Connection], T]) -> T:
         """See `Store`."""

@@ -1,7 +1,7 @@
 """While tokens are read again, who is known already does not wait for the database."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from sqlalchemy import Connection
@@ -21,10 +21,10 @@ class _Slow(InlineStore):
         self.asked, self.go_on = asyncio.Event(), asyncio.Event()
         self.go_on.set()
 
-    async def query(self, question: Callable[[Connection], Any]) -> Any:
+    async def query(self, question: Callable[[Connection], Any], about: Collection[type] | None = None) -> Any:
         self.asked.set()
         await self.go_on.wait()
-        return await super().query(question)
+        return await super().query(question, about)
 
 
 async def test_one_waits_for_the_database_and_not_all() -> None:

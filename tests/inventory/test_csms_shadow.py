@@ -13,7 +13,7 @@ from inventory import tables
 from inventory.live import LiveState
 from inventory.migrations import upgrade
 from inventory.repository import load_state, save_site, write
-from inventory.rows import dump_json
+from inventory.spelling import dump_json
 
 CP = ChargerId("CP1")
 ROW = {

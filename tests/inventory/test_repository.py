@@ -73,7 +73,9 @@ def test_a_restart_finds_what_was_known(engine: Any, events: list[e.Event], deci
         known = load_state(conn, SITE)
         live, records = played(events, known)
         if decide:
-            records += live.decided(decision(5, 6.0, 0.0, 32.0, alarms=(alarm(),)), inputs={"a": [1]})
+            records += live.decided(
+                decision(5, 6.0, 0.0, 32.0, alarms=(alarm(),)), snapshot=live.snapshot(after(5), feeders={})
+            )
             records += live.set_ledger(EvseId("E1"), granted(5, 6.0))
             records += live.put_limit(limit())
             records += live.set_override(strategy="dro", scheduler=None)
@@ -127,10 +129,11 @@ def test_a_decision_comes_back_whole(conn: Connection) -> None:
     live = LiveState(SITE)
     live.apply(started(1), after(1))
     live.apply(metered(2, 9.0, tx="7", line_a=(9.0, 8.9)), after(2))
-    inputs = inputs_of(live.snapshot(after(3), feeders={}))
+    snapshot = live.snapshot(after(3), feeders={})
+    inputs = inputs_of(snapshot)
     assert inputs["evses"]["E1"]["measured_a"] == 9.0
     made = decision(3, 6.0, 0.0, 12.5, alarms=(alarm(),))
-    write(conn, live.decided(made, inputs=inputs, elapsed_ms=1.5))
+    write(conn, live.decided(made, snapshot=snapshot, elapsed_ms=1.5))
     found = queries.decision(conn, made.id)
     assert found is not None
     assert (found.decision, found.inputs, found.elapsed_ms) == (made, inputs, 1.5)
