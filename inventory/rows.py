@@ -151,6 +151,7 @@ def _decision(record: DecisionRecord) -> Values:
         "setpoints": decision.setpoints,
         "rotation": decision.rotation,
         "alarms": decision.alarms,
+        "alarm_count": len(decision.alarms),
         "inputs": record.inputs if record.snapshot is None else inputs_of(record.snapshot),
     }
 

@@ -248,6 +248,7 @@ decisions = Table(
     Column("rotation", JsonValue, nullable=False),
     Column("alarms", JsonValue, nullable=False),
     Column("inputs", JsonValue, nullable=False),
+    Column("alarm_count", Integer),
     Index(None, "site_id", "at", "id"),
     Index(None, "at"),
 )

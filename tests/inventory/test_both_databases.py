@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from inventory_world import T0, after, alarm, decision, granted, limit, reading, site, started
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, text, update
 
 from domain.ids import EvseId, MeterId
 from domain.session import Session
 from domain.setpoint import Alarm, AlarmKind
-from inventory import access, outbox, queries
+from inventory import access, outbox, queries, tables
 from inventory.base_load_hours import BaseLoadHour, read_hours, write_hours
 from inventory.fencing import newest_token
 from inventory.live import LiveState
@@ -80,6 +80,17 @@ def test_documents_come_back_as_they_were(engine: Engine, value: Any) -> None:
         assert (found.inputs, list(found.inputs)) == (document, list(document))
         [row] = access.audit(conn).items
         assert row.body == document
+
+    within(engine, check)
+
+
+def test_a_list_counts_the_alarms_of_decisions_also_of_those_that_an_older_program_wrote(engine: Engine) -> None:
+    def check(conn: Connection) -> None:
+        raised = [(), (alarm(),), (alarm(), alarm("p1"))]
+        write(conn, [DecisionRecord(SITE.id, decision(n, alarms=alarms)) for n, alarms in enumerate(raised)])
+        for _ in range(2):
+            assert [one.alarms for one in queries.decisions(conn, SITE.id).items] == [2, 1, 0]
+            conn.execute(update(tables.decisions).values(alarm_count=None))
 
     within(engine, check)
 
