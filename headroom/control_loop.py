@@ -20,7 +20,7 @@ from ems.decide import compile_plan, recheck
 from headroom.decider import Decider, Question
 from headroom.feed import Feed
 from headroom.lookahead import NoPlans, Plans
-from headroom.notices import alarm_notices, decision_notice, evse_notice, feeder_notice
+from headroom.notices import alarm_notices, decision_notice, evse_notice, feeder_notice, told_triggers
 from headroom.phase_probe import PhaseProbe
 from headroom.resending import Resends, WriteBudgets, passed
 from headroom.site_picture import Change, SitePicture
@@ -212,7 +212,7 @@ class SiteController:
 
     async def _decide(self, now: datetime) -> None:
         around = self._around
-        trigger = ", ".join(self._triggers) or "interval"
+        trigger = told_triggers(self._triggers)
         starts, self._starts, self._triggers = self._starts, [], {}
         decision_id = DecisionId(around.new_id())
         if starts:

@@ -1,13 +1,24 @@
 """What the event stream says, ready for JSON."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from itertools import islice
 
 from domain.setpoint import Decision, Setpoint
 from domain.site import Evse
 from domain.snapshot import EvseView, FeederView
 from ems.ledger import counted_a
 from inventory.records import AlarmRecord, Record
+
+MOST_TRIGGERS = 8
+"""A panel of hundreds of EVSEs may have a reason for each of them."""
+
+
+def told_triggers(triggers: Collection[str]) -> str:
+    """Why a decision was made, in words; no more than a person reads."""
+    told = ", ".join(islice(triggers, MOST_TRIGGERS))
+    more = len(triggers) - MOST_TRIGGERS
+    return (f"{told} and {more} more" if more > 0 else told) or "interval"
 
 
 def decision_notice(
