@@ -97,7 +97,7 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class Latitude:
-    """How far base loads may move before a decision would be another.
+    """How far base loads may move before a limit has to fall, or somebody can be given more.
 
     `room_a`: per line, by how much the load that limits are held by may grow, A, until one of them has to fall
     (negative where they do not fit now). `wanting`: feeders below which somebody would take more than was given.

@@ -298,6 +298,8 @@ def _wakes(situation: Situation, admission: Admission, limit_a: Vector, target_a
             if raised_at is not None:
                 yield raised_at + interval
         if view.ledger.upper_a > view.ledger.limit_a:
+            if view.ledger.sent_at is None:  # it is repeated with this decision
+                yield situation.now + timedelta(seconds=UNACKNOWLEDGED_S)
             yield from (at for at in (settles_at(view.ledger, evse), not_made_at(view.ledger)) if at is not None)
     for limit in situation.snapshot.limits:
         yield limit.starts_at

@@ -1,4 +1,4 @@
-"""How far the base loads may move before a decision would be another: what need not be decided again."""
+"""How far base loads may move while a decision's limits may stay: what need not be decided again at once."""
 
 import numpy as np
 

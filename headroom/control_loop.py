@@ -10,7 +10,7 @@ from functools import partial
 import structlog
 
 from domain.commands import ApplySetpoint, Command
-from domain.events import Event, SessionStarted, SetpointAccepted, SetpointRefused, SetpointSent
+from domain.events import Event, EvseMetered, SessionStarted, SetpointRefused, SetpointSent
 from domain.ids import ChargerId, DecisionId, EvseId
 from domain.ports import Clock
 from domain.setpoint import Decision, Setpoint
@@ -35,8 +35,8 @@ log = structlog.get_logger()
 
 _PAUSE_S = 1.0
 """How long control rests at the fall-backs after a fault of its own, before it tries again."""
-_REST_S = 0.001
-"""For each EVSE: so long a site rests after a decision, unless a car comes; many samples are answered together."""
+_REST_S, _LONGEST_REST_S = 0.001, 0.5
+"""For each EVSE, and at most: a site rests after a decision, unless more than a sample comes; samples wait for it."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,13 @@ class SiteController:
         self._around = around
         self._triggers: dict[str, None] = {"start": None}
         self._starts: list[float] = []
-        self._wake, self._start = Bell(), Bell()
+        self._wake, self._urgent = Bell(), Bell()
         self._wake.ring()
         self._setpoints: Mapping[EvseId, Setpoint] = {}
         self._resends = Resends()
         self._budgets = WriteBudgets()
         self._plan = compile_plan(self.site)
+        self._rest_s = min(_LONGEST_REST_S, _REST_S * len(self.site.evses))
         self.trials = TrialLimits(around.clock.now)
         self.wiring = PhaseProbe(self.site, partial(around.feed.publish, self.site.id, "phase_mapping"))
         self._rising: dict[EvseId, _Rise] = {}
@@ -95,18 +96,16 @@ class SiteController:
             return
         now = self._around.clock.now()
         self._events += 1
+        self.statistics.heard(event)
         if isinstance(event, SessionStarted) and event.relayed_mono_s is not None:
             self._starts.append(event.relayed_mono_s)
-            self._start.ring()
         elif isinstance(event, SetpointSent):
-            self.statistics.sent(event.decision, event.limit_a, event.sent_mono_s)
             self._budgets.spend(self.site.evse(event.evse).charger, event.at)
-        elif isinstance(event, SetpointAccepted):
-            self.statistics.setpoints_accepted += 1
         elif isinstance(event, SetpointRefused):
-            self.statistics.setpoints_refused += 1
             log.warning("setpoint_refused", evse=event.evse, limit_a=event.limit_a, why=event.why)
-        self._take(self.picture.apply(event, now), now)
+        self._take(change := self.picture.apply(event, now), now)
+        if change.triggers and not isinstance(event, EvseMetered):
+            self._urgent.ring()
 
     def _take(self, change: Change, now: datetime) -> None:
         self._around.store.put(*change.records)
@@ -137,6 +136,7 @@ class SiteController:
         """Store what a person changed, and decide on it."""
         self._around.store.put(*records)
         self.trigger(why)
+        self._urgent.ring()
 
     async def run_as(self, site: Site) -> None:
         """Decide by another strategy or scheduler from the next decision on; raises what the decider does."""
@@ -174,7 +174,7 @@ class SiteController:
             try:
                 await self._turn()
                 if self.latest is not decided:
-                    await self._start.wait_at_most(self._around.clock, _REST_S * len(self.site.evses))
+                    await self._urgent.wait_at_most(self._around.clock, self._rest_s)
             except Exception:
                 log.exception("control_failed", site=self.site.id)
                 self._lower_to_fall_backs()
@@ -187,7 +187,7 @@ class SiteController:
         now = self._around.clock.now()
         self._take(self.picture.pass_time(now), now)
         if self.latest is None or self._triggers or self._is_due(now):
-            self._start.clear()
+            self._urgent.clear()
             await self._decide(now)
         if not self._ended:
             self._renew(self._around.clock.now())
@@ -381,7 +381,7 @@ class SiteController:
         self._finish(dict(self._rising), self._withhold)
         self._ended = True
         self._wake.ring()
-        self._start.ring()
+        self._urgent.ring()
         self._rise.set()
         self._around.plans.stop()
         self._around.store.put(*self.picture.live.checkpoint(self._around.clock.now()))

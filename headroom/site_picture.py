@@ -132,7 +132,7 @@ class SitePicture:
             case e.SetpointAccepted():
                 acknowledged = ledger.acknowledged(entry, event.limit_a, event.at)
                 # One in time says what was counted on already; how it settles is another event.
-                if entry.refused or ledger.not_made(entry, evse, now):
+                if event.limit_a == entry.limit_a and (entry.refused or ledger.not_made(entry, evse, now)):
                     triggers = (f"{evse.id} acknowledged its limit late",)
                 entry = acknowledged
             case e.SetpointRefused(voided=False):

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from domain.events import Event, SetpointAccepted, SetpointRefused, SetpointSent
 from domain.ids import DecisionId
 from domain.setpoint import Decision
 
@@ -55,6 +56,16 @@ class Statistics:
     decision_ms: Latencies = field(default_factory=Latencies)
     start_to_limit_ms: Latencies = field(default_factory=Latencies)
     _starts: dict[DecisionId, float] = field(default_factory=dict)
+
+    def heard(self, event: Event) -> None:
+        """What became of a limit is counted."""
+        match event:
+            case SetpointSent():
+                self.sent(event.decision, event.limit_a, event.sent_mono_s)
+            case SetpointAccepted():
+                self.setpoints_accepted += 1
+            case SetpointRefused():
+                self.setpoints_refused += 1
 
     def decided(self, rung: str, took_ms: float) -> None:
         """A decision was made."""

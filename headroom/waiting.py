@@ -50,3 +50,13 @@ class Bell:
     def _let_go(self, _: object = None) -> None:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
+
+
+def unless_cancelled() -> None:
+    """Go on as cancelled where this task was: what waits for another machine may tell of its trouble instead.
+
+    To be called wherever trouble is survived.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

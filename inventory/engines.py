@@ -74,7 +74,11 @@ def open_transactions(url: URL, patience_s: float | None) -> Transactions:
     if url.database not in {None, "", ":memory:"}:
         return OnThreads(open_sync(url))
     one = create_engine(
-        url, json_serializer=dump_json, poolclass=StaticPool, connect_args={"check_same_thread": False}
+        url,
+        json_serializer=dump_json,
+        poolclass=StaticPool,
+        connect_args={"check_same_thread": False},
+        hide_parameters=True,
     )  # each connection would have a memory of its own
     prepare_sqlite(one)
     return OnThreads(one, threads=1)

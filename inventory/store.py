@@ -7,6 +7,7 @@ time (SQLite in memory, no thread and no socket, so that the clock cannot run aw
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
+from itertools import chain
 from typing import Protocol, TypeVar
 
 import structlog
@@ -50,8 +51,11 @@ class Store(Protocol):
         """Takes records to be written soon; never waits, never fails."""
         ...
 
-    async def flush(self) -> None:
-        """Returns when everything that was put before is durable; `StorageError` if it could not be made so."""
+    async def flush(self, about: Collection[type] | None = None) -> None:
+        """Returns when everything that was put before is durable; `StorageError` if it could not be made so.
+
+        `about`: only if records of these kinds wait.
+        """
         ...
 
     async def run(self) -> None:
@@ -108,8 +112,10 @@ class _BatchedStore(ABC):
         if records:
             self._wake.set()
 
-    async def flush(self) -> None:
+    async def flush(self, about: Collection[type] | None = None) -> None:
         """See `Store`."""
+        if about is not None and not self._waits_for(about):
+            return
         async with self._writer:
             self._refuse_if_lost()
             asked = self._pending.mark()  # what comes meanwhile is the next one's: it would have no end
@@ -137,8 +143,7 @@ class _BatchedStore(ABC):
     async def query(self, question: Callable[[Connection], T], about: Collection[type] | None = None) -> T:
         """See `Store`. A question is answered from what is there even if the newest could not be written."""
         try:
-            if about is None or self._waits_for(about):
-                await self.flush()
+            await self.flush(about)
         except StorageError as error:
             _log.warning("store_answers_from_old_state", error=str(error))
         try:
@@ -165,7 +170,7 @@ class _BatchedStore(ABC):
             await self._dispose()
 
     def _waits_for(self, kinds: Collection[type]) -> bool:
-        return any(type(record) in kinds for record in (*self._in_hand, *self._pending.waiting()))
+        return any(type(record) in kinds for record in chain(self._in_hand, self._pending.waiting()))
 
     def _refuse_if_lost(self) -> None:
         if self._lost is not None:

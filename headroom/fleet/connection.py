@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from domain.errors import HeadroomError
 from headroom.fleet.keys import Keys
+from headroom.waiting import unless_cancelled
 
 T = TypeVar("T")
 
@@ -111,16 +112,6 @@ def _client(url: str, timeout_s: float) -> "redis.Redis":
         )
     except ValueError as error:
         raise HeadroomError(f"--redis '{url}': {error}") from None
-
-
-def unless_cancelled() -> None:
-    """Go on as cancelled where this task was: a call to Redis that is cancelled may tell of trouble instead.
-
-    To be called wherever trouble is survived.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 def text(value: Any) -> str:

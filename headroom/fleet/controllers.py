@@ -11,9 +11,10 @@ from domain.errors import StorageError
 from domain.ids import SiteId
 from headroom.control_loop import SiteController
 from headroom.decider import Decider
-from headroom.fleet.connection import TROUBLE, text, unless_cancelled
+from headroom.fleet.connection import TROUBLE, text
 from headroom.fleet.lease import RENEW_EVERY_S, Lease, Leases
 from headroom.fleet.reign import Reign, Throne
+from headroom.waiting import unless_cancelled
 from inventory.fencing import newest_token
 
 log = structlog.get_logger()

@@ -18,8 +18,9 @@ from domain.ids import SiteId
 from headroom.api.bodies import read_body
 from headroom.api.permissions import Match, PermissionTable
 from headroom.api.problems import ApiError, problem_response
-from headroom.fleet.connection import TROUBLE, Fleet, unless_cancelled
+from headroom.fleet.connection import TROUBLE, Fleet
 from headroom.fleet.lease import Holder
+from headroom.waiting import unless_cancelled
 
 log = structlog.get_logger()
 

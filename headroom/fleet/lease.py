@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from domain.ids import SiteId
-from headroom.fleet.connection import TROUBLE, Fleet, text, unless_cancelled
+from headroom.fleet.connection import TROUBLE, Fleet, text
+from headroom.waiting import unless_cancelled
 
 log = structlog.get_logger()
 

@@ -20,8 +20,9 @@ from domain.quirks import KnownQuirks, Model, Quirks
 from domain.site import Site
 from headroom.charger_lore import SiteBook
 from headroom.fleet.codec import Told
-from headroom.fleet.connection import TROUBLE, Fleet, unless_cancelled
+from headroom.fleet.connection import TROUBLE, Fleet
 from headroom.fleet.reading import BEGINNING, ReadingCounts, StreamReader
+from headroom.waiting import unless_cancelled
 from inventory.live import LiveState
 from inventory.records import RestoredState
 from inventory.repository import load_position, load_state

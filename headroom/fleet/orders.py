@@ -15,9 +15,10 @@ from domain.events import Event
 from domain.ids import ChargerId
 from domain.ports import Clock
 from headroom.fleet.codec import Announced, Command, encode_order
-from headroom.fleet.connection import TROUBLE, Fleet, unless_cancelled
+from headroom.fleet.connection import TROUBLE, Fleet
 from headroom.fleet.lease import Lease
 from headroom.fleet.registry import Place
+from headroom.waiting import unless_cancelled
 from proxy.deskwork import refused
 
 log = structlog.get_logger()

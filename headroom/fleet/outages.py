@@ -14,8 +14,9 @@ import structlog
 
 from domain.errors import StorageError
 from domain.ports import Clock
-from headroom.fleet.connection import TROUBLE, Fleet, text, unless_cancelled
+from headroom.fleet.connection import TROUBLE, Fleet, text
 from headroom.spool_look import SpoolLook, look
+from headroom.waiting import unless_cancelled
 from proxy.hold_office import HoldOffice
 
 log = structlog.get_logger()

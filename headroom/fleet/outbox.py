@@ -10,7 +10,8 @@ import structlog
 from domain.events import EvseMetered
 from domain.ids import SiteId
 from headroom.fleet.codec import Acknowledged, CodecError, Told, encode
-from headroom.fleet.connection import TROUBLE, Fleet, unless_cancelled
+from headroom.fleet.connection import TROUBLE, Fleet
+from headroom.waiting import unless_cancelled
 
 log = structlog.get_logger()
 

@@ -23,12 +23,13 @@ from headroom.control_loop import SiteController
 from headroom.decider import Decider
 from headroom.feed import Feed
 from headroom.fleet.codec import Acknowledged, not_after
-from headroom.fleet.connection import TROUBLE, Fleet, unless_cancelled
+from headroom.fleet.connection import TROUBLE, Fleet
 from headroom.fleet.lease import HELD_S, Lease
 from headroom.fleet.link_order import LinkOrder
 from headroom.fleet.orders import Orders
 from headroom.fleet.reading import BEGINNING, Entry, ReadingCounts, StreamReader
 from headroom.fleet.registry import Registry
+from headroom.waiting import unless_cancelled
 from inventory.fencing import Fence, take_over
 from inventory.locks import lock
 from inventory.records import RestoredState, StreamPosition

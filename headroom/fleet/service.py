@@ -4,10 +4,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+import structlog
 from prometheus_client.core import Metric
 from sqlalchemy import Connection, select
 
-from domain.errors import UnknownIdError
+from domain.errors import StorageError, UnknownIdError
 from domain.events import Event
 from domain.ids import ChargerId, EvseId, MeterId, SiteId
 from domain.site import Site
@@ -26,6 +27,8 @@ from inventory.fencing import Fence
 from inventory.pending import StoreCounts
 from inventory.records import OverrideRecord, Record
 from inventory.store import Store
+
+log = structlog.get_logger()
 
 T = TypeVar("T")
 Role = Literal["all", "proxy", "controller", "api"]
@@ -75,10 +78,10 @@ class JointStore:
         """See `Store`."""
         self._own.put(*records)
 
-    async def flush(self) -> None:
+    async def flush(self, about: Collection[type] | None = None) -> None:
         """See `Store`."""
         for one in (self._own, *self._others()):
-            await one.flush()
+            await one.flush(about)
 
     async def run(self) -> None:
         """See `Store`; those of the sites run with their reigns."""
@@ -87,7 +90,10 @@ class JointStore:
     async def query(self, question: Callable[[Connection], T], about: Collection[type] | None = None) -> T:
         """See `Store`."""
         for one in self._others():
-            await one.query(lambda _: None, about)
+            try:
+                await one.flush(about)
+            except StorageError as error:
+                log.warning("answers_from_old_state", error=str(error))
         return await self._own.query(question, about)
 
     async def transact(self, work: Callable[[Connection], T]) -> T:

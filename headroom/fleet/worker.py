@@ -16,13 +16,14 @@ from domain.ids import ChargerId, SiteId
 from domain.ports import Clock
 from headroom.charger_lore import SiteBook
 from headroom.fleet.codec import Acknowledged, Announced, CodecError, Command, Order, decode_order
-from headroom.fleet.connection import BLOCK_MS, TROUBLE, Fleet, text, unless_cancelled
+from headroom.fleet.connection import BLOCK_MS, TROUBLE, Fleet, text
 from headroom.fleet.lore import WorkerLore
 from headroom.fleet.outbox import Outbox
 from headroom.fleet.publisher import Publisher
 from headroom.fleet.reading import entries_of
 from headroom.fleet.recap import Recap
 from headroom.fleet.registry import Place, Registry
+from headroom.waiting import unless_cancelled
 from inventory.records import CsmsProfilesRecord
 from inventory.store import Store
 from proxy.server import ProxyServer

@@ -10,6 +10,7 @@ import hashlib
 import json
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,7 @@ from domain.ids import SiteId
 from headroom.notices import evse_notice, feeder_notice
 from headroom.notifications.settings import Broker
 from headroom.notifications.watched import Watched
+from headroom.waiting import unless_cancelled
 from inventory import queries
 
 log = structlog.get_logger()
@@ -53,8 +55,10 @@ class BrokerPublisher:
                     try:
                         await self._publish(client)
                     finally:
-                        await client.publish(self._status, "offline", qos=1, retain=True)
+                        with suppress(aiomqtt.MqttError):  # then the broker says so itself
+                            await client.publish(self._status, "offline", qos=1, retain=True)
             except (aiomqtt.MqttError, OSError) as error:
+                unless_cancelled()
                 log.warning("mqtt_broker_away", url=str(self._broker.url), error=str(error))
                 await asyncio.sleep(self._pauses_s[min(failures, len(self._pauses_s) - 1)])
                 failures += 1

@@ -26,6 +26,7 @@ from headroom.feed import Feed
 from headroom.notices import alarm_notices
 from headroom.notifications.events import Digest
 from headroom.notifications.settings import EventKind, Webhook
+from headroom.waiting import unless_cancelled
 from inventory import outbox, queries
 from inventory.outbox import Due
 from inventory.store import Store
@@ -73,6 +74,7 @@ class WebhookSender:
         self._secret, self._store, self._clock, self._new_id = secret, store, clock, new_id
         self._client = client or new_client()
         self._pauses_s, self._target = pauses_s, f"{hook.name}\n{site}"
+        self._heard_at = clock.now()
         self._some = asyncio.Event()
         self._some.set()
 
@@ -81,24 +83,31 @@ class WebhookSender:
         as far as nobody did. A stream that broke off is taken up again.
         """
         digest, after = Digest(), feed.newest if after is None else after
-        for alarm in await self._made_up():
-            await self._surely_take("alarm.raised" if alarm["cleared_at"] is None else "alarm.cleared", alarm)
+        await self._make_up(self._clock.now())
         while not feed.closed:
             async for notice in feed.watch(self.site, after):
-                after = notice.id
+                heard_at, after = self._clock.now(), notice.id
+                if notice.kind == "reset":  # the feed went on without us: what it said of alarms is in the database
+                    await self._make_up(self._heard_at)
                 event = digest.event_of(notice)
                 if event is not None:
                     await self._surely_take(*event)
+                self._heard_at = heard_at
 
-    async def _made_up(self) -> list[dict[str, object]]:
-        """The alarms of the last minutes, each as it was raised and as it was cleared; one of a moment once."""
-        since = self._clock.now() - _MAKE_UP
+    async def _make_up(self, heard_at: datetime) -> None:
+        """Take up the alarms since some minutes before `heard_at`; those that were taken up are known by their ids."""
+        for alarm in await self._alarms_since(heard_at - _MAKE_UP):
+            await self._surely_take("alarm.raised" if alarm["cleared_at"] is None else "alarm.cleared", alarm)
+
+    async def _alarms_since(self, since: datetime) -> list[dict[str, object]]:
+        """Each as it was raised and as it was cleared; one of a moment once."""
         while True:
             try:
                 await self._store.transact(lambda conn: outbox.adopt(conn, self.hook.name, self._target, self.site))
                 found = await self._store.query(lambda conn: queries.alarms_since(conn, self.site, since))
                 break
             except StorageError:
+                unless_cancelled()
                 await asyncio.sleep(self._pauses_s[1])
         raised = [replace(one, cleared_at=None) for one in found if since <= one.raised_at != one.cleared_at]
         return alarm_notices([*raised, *(one for one in found if one.cleared_at is not None)])
@@ -111,6 +120,7 @@ class WebhookSender:
         while True:
             if await self.take(event, data, message):
                 return
+            unless_cancelled()
             await asyncio.sleep(self._pauses_s[1])
 
     def _id_of(self, event: str, data: Mapping[str, object]) -> str:
@@ -142,6 +152,7 @@ class WebhookSender:
             try:
                 due = await self._store.query(lambda conn: outbox.oldest(conn, self._target))
             except StorageError:
+                unless_cancelled()
                 await asyncio.sleep(self._pauses_s[1])
                 continue
             if due is None:
@@ -161,6 +172,7 @@ class WebhookSender:
             else:
                 await self._store.transact(lambda conn: outbox.tried(conn, due.id))
         except StorageError as error:
+            unless_cancelled()
             log.warning("notification_not_noted", target=self.hook.name, error=str(error))
         if why is None:
             self.counts.delivered += 1

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -73,11 +73,11 @@ class Ledgered(InlineStore):
         self.moving = asyncio.Event()
         self.moving.set()
 
-    async def flush(self) -> None:
+    async def flush(self, about: Collection[type] | None = None) -> None:
         await self.moving.wait()
         if self.broken:
             raise StorageError("the disk is full")
-        await super().flush()
+        await super().flush(about)
         self.log.append("flushed")
 
 
