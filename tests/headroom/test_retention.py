@@ -81,16 +81,17 @@ async def test_months_are_made_ahead_and_dropped_whole(store: Any) -> None:
     """A year passes: whatever day it is, 60 days are there, and on PostgreSQL no row was ever deleted one by one."""
     clock = StillClock()
     retention = Retention(store, clock, keep_days=60, keep_sessions_days=400)
+    dialect = await store.query(lambda conn: conn.dialect.name)
     for day in range(0, 370, 10):
         clock.at = NOW + timedelta(days=day)
         deleted = await retention.once()
         store.put(reading(-day))
-        if store._engine.dialect.name == "postgresql":
+        if dialect == "postgresql":
             assert deleted["meter_readings"] == 0
     ages = await kept(store)
     assert [age for age in ages if age < -300] == [-360.0, -350.0, -340.0, -330.0, -320.0, -310.0]
     assert min(len(ages), 20) == len(ages)
-    if store._engine.dialect.name == "postgresql":
+    if dialect == "postgresql":
         left_over = await store.query(lambda conn: conn.execute(text("select count(*) from meter_readings_other")))
         assert left_over.scalar() == 0
 

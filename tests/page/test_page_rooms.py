@@ -55,7 +55,8 @@ def test_the_load_on_the_timeline_is_the_service_s(visit: Visit) -> None:
         lambda one: "/load?" in one.url and one.json()["at"] != first.value.json()["at"], timeout=PATIENCE_MS
     ) as later:
         pass
-    assert later.value.json()["at"][-1] > first.value.json()["at"][0]
+    # The first minute may have brought nothing yet.
+    assert later.value.json()["at"][-1:] > first.value.json()["at"][:1]
 
 
 def test_sessions_are_sorted_filtered_and_taken_along(visit: Visit) -> None:
