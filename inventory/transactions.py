@@ -45,7 +45,8 @@ class OnThreads:
         self._engine = engine
         self._visits: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._most = threads
-        self._threads = self._waited_for = 0
+        self._threads = self._busy = 0
+        self._counting = threading.Lock()
 
     async def carry_out(self, work: Callable[[Connection], T], kind: Kind) -> T:
         """See `Transactions`."""
@@ -91,19 +92,20 @@ class OnThreads:
             except RuntimeError:  # the loop has ended: nobody is left to be told
                 return
 
-        self._waited_for += 1
-        if self._waited_for > self._threads and self._threads < self._most:
+        with self._counting:
+            self._busy += 1
+            is_short = self._busy > self._threads
+        if is_short and self._threads < self._most:
             self._threads += 1
             threading.Thread(target=self._work, name="sqlite", daemon=True).start()
         self._visits.put(carry_out)
-        try:
-            return await done
-        finally:
-            self._waited_for -= 1
+        return await done
 
     def _work(self) -> None:
         while (visit := self._visits.get()) is not None:
             visit()
+            with self._counting:  # a thread that hangs counts, though nobody waits for it any more
+                self._busy -= 1
 
 
 def _go_on_unless(given_up: bool) -> None:

@@ -16,6 +16,12 @@ def needs_torch() -> None:
     _demand(importlib.util.find_spec("torch") is not None, "torch is not installed: `make setup TORCH=1` brings it")
 
 
+def needs_traces() -> None:
+    """OpenTelemetry's SDK can be imported; to be called at a module's top."""
+    found = importlib.util.find_spec("opentelemetry") is not None
+    _demand(found, "OpenTelemetry is not installed: `make setup` brings it with the extra 'traces'", whole_module=True)
+
+
 def program(name: str, how: str) -> str:
     """The path of a program; `how` says how to get it."""
     found = shutil.which(name)
@@ -64,8 +70,8 @@ def page_packages() -> Path:
     return found
 
 
-def _demand(found: bool, sentence: str) -> None:
+def _demand(found: bool, sentence: str, *, whole_module: bool = False) -> None:
     if not found and os.environ.get("CI"):
         pytest.fail(sentence)
     if not found:
-        pytest.skip(sentence)
+        pytest.skip(sentence, allow_module_level=whole_module)

@@ -88,7 +88,7 @@ class TokenBook:
     def __init__(self, store: Store, clock: Clock, mono: Callable[[], float]) -> None:
         self._store, self._clock, self._mono = store, clock, mono
         self._known = _Known()
-        self._read_s = -math.inf
+        self._read_s, self._changes = -math.inf, 0
         self._reading = asyncio.Lock()
 
     async def caller_with_token(self, text: str) -> Caller | None:
@@ -130,6 +130,7 @@ class TokenBook:
     async def change(self, work: Callable[[Connection], object]) -> None:
         """Change what is stored; it holds at once."""
         await self._store.transact(work)
+        self._changes += 1
         self._read_s = -math.inf
 
     async def _newest(self) -> _Known:
@@ -137,7 +138,7 @@ class TokenBook:
             return self._known  # somebody reads them again: one caller waits for the database, not all of them
         async with self._reading:
             if self._mono() - self._read_s >= REMEMBERED_S:
-                now = self._clock.now()
+                now, changes = self._clock.now(), self._changes
                 try:
                     tokens, logins = await self._store.query(
                         lambda conn: (access.tokens(conn), access.page_sessions(conn, now)), ()
@@ -149,7 +150,8 @@ class TokenBook:
                     self._known = _Known(
                         {row.id: row for row in tokens}, {login.secret_hash: login for login in logins}
                     )
-                self._read_s = self._mono()
+                if changes == self._changes:  # else what was read may be of before the change
+                    self._read_s = self._mono()
         return self._known
 
 

@@ -6,6 +6,7 @@ proxy that had it told stays for who asks, also while no process has the spool.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
@@ -60,7 +61,7 @@ async def all_spools(fleet: Fleet, clock: Clock) -> list[SpoolLook]:
     except TROUBLE as error:
         unless_cancelled()
         raise StorageError(f"the proxies' outages are not known: Redis does not answer: {error}") from error
-    now, looks = clock.now(), []
+    now, looks, gone = clock.now(), [], []
     for name, sign in zip(names, signs, strict=True):
         try:
             one = _DECODE(found[name.encode()])
@@ -69,4 +70,9 @@ async def all_spools(fleet: Fleet, clock: Clock) -> list[SpoolLook]:
             continue
         if sign is not None or (not one.is_empty and now - one.at < _KEPT):
             looks.append(msgspec.structs.replace(one, answers=sign is not None))
+        else:
+            gone.append(name)
+    if gone:  # a proxy that is only late tells again within seconds
+        with suppress(*TROUBLE):
+            await fleet.client.hdel(fleet.keys.spools, *gone)
     return looks

@@ -1,11 +1,8 @@
 """Who is told in a fleet: by the site's controller alone, nothing lost and nothing doubled when another takes over."""
 
-import asyncio
-import contextlib
 import json
-import socket
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +10,7 @@ import aiomqtt
 import httpx
 import pytest
 from fleet_world import SITE, Town, a_site, a_town, until
-from needs import program
+from mosquitto_broker import a_broker, free_port
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -133,32 +130,6 @@ async def test_who_was_replaced_takes_up_and_notes_nothing(tmp_path: Path) -> No
         assert not await sender.take("alarm.raised", {"kind": "failsafe_unproven", "subject": "e1"})
 
 
-@contextlib.asynccontextmanager
-async def a_broker(folder: Path) -> AsyncIterator[int]:
-    """A Mosquitto's port."""
-    program("mosquitto", "apt-get install mosquitto")
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = int(found.getsockname()[1])
-    config = folder / "mosquitto.conf"
-    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n")
-    nowhere = asyncio.subprocess.DEVNULL
-    process = await asyncio.create_subprocess_exec("mosquitto", "-c", str(config), stdout=nowhere, stderr=nowhere)
-    try:
-        await until(lambda: _reachable(port))
-        yield port
-    finally:
-        process.kill()
-        await process.wait()
-
-
-def _reachable(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 0.5).close()
-    except OSError:
-        return False
-    return True
-
-
 @pytest.mark.server("mosquitto")
 async def test_mqtt_has_the_state_of_whoever_controls_the_site(tmp_path: Path) -> None:
     heard: list[tuple[str, str]] = []
@@ -174,7 +145,8 @@ async def test_mqtt_has_the_state_of_whoever_controls_the_site(tmp_path: Path) -
     def said(topic: str) -> list[str]:
         return [text for about, text in heard if about == topic]
 
-    async with a_broker(tmp_path) as port, a_town(tmp_path, a_site(ALONE)) as town:
+    port = free_port()
+    async with a_broker(tmp_path, port), a_town(tmp_path, a_site(ALONE)) as town:
         settings = NotifySettings.model_validate({"mqtt": [{"url": f"mqtt://127.0.0.1:{port}"}]})
         new: Callable[[], Notifiers] = lambda: Notifiers(settings, lambda: uuid.uuid4().hex, {})  # noqa: E731
         town.start(lambda: listen(port))

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from court import site
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,28 +11,9 @@ from domain.site import Phase
 from domain.snapshot import SiteSnapshot
 from headroom.loading import counted_loads_a, measured_loads_a
 from inventory.live import LiveState
-from inventory.site_file import parse_site
 
 NOW = datetime(2026, 3, 2, 17, tzinfo=UTC)
-SITE = parse_site(
-    """\
-site: court
-timezone: UTC
-csms: {url: "ws://127.0.0.1:9000/ocpp"}
-feeders:
-  - {id: main, rating_a: 100, phases: [A, B, C]}
-  - {id: p1, parent: main, rating_a: 60, phases: [A, B]}
-chargers:
-  - id: CP1
-    evses:
-      - {id: E1, connector: 1, feeder: p1, phases: [A, B]}
-      - {id: E2, connector: 2, feeder: p1, phases: [B, A]}
-  - id: CP2
-    evses:
-      - {id: E3, connector: 1, feeder: main, phases: [A, B, C]}
-""",
-    "court.yaml",
-)
+SITE = site()
 EVSES = len(SITE.evses)
 
 

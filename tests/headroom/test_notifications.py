@@ -5,7 +5,7 @@ import base64
 import hashlib
 import hmac
 import json
-import socket
+import signal
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +17,7 @@ import aiomqtt
 import httpx
 import pytest
 from api_world import a_house
-from needs import program
+from mosquitto_broker import a_broker, free_port
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,14 +25,21 @@ from starlette.routing import Route
 
 from domain.errors import HeadroomError, StorageError
 from domain.ids import SiteId
+from domain.setpoint import Alarm, AlarmKind
 from headroom.clock import WallClock
 from headroom.feed import Feed
+from headroom.notices import alarm_notices
+from headroom.notifications import mqtt
 from headroom.notifications.mqtt import BrokerPublisher
 from headroom.notifications.settings import Broker, Webhook, read_settings
 from headroom.notifications.watched import Watched
 from headroom.notifications.webhooks import WebhookSender
 from inventory import outbox
+from inventory.records import AlarmRecord
+from inventory.repository import save_site
+from inventory.site_file import parse_site
 from inventory.store import InlineStore
+from simulators.demo_site import demo_site
 
 SITE = SiteId("cedar")
 SECRET = b"0123456789abcdef0123456789abcdef"
@@ -60,10 +67,10 @@ class Receiver:
         self.taken.append(json.loads(body))
         return Response(status_code=204)
 
-    def sender(self, store: InlineStore, **hook: Any) -> WebhookSender:
+    def sender(self, store: InlineStore, site: SiteId = SITE, **hook: Any) -> WebhookSender:
         made = Webhook.model_validate({"name": "w", "url": "http://receiver/hook", "secret_file": "x", **hook})
         pauses_s = (0.01, 0.02)
-        return WebhookSender(made, SITE, SECRET, store, WallClock(), lambda: str(uuid.uuid4()), self.client, pauses_s)
+        return WebhookSender(made, site, SECRET, store, WallClock(), lambda: str(uuid.uuid4()), self.client, pauses_s)
 
 
 @asynccontextmanager
@@ -204,11 +211,7 @@ def test_a_file_that_cannot_be_used_is_one_clear_sentence(tmp_path: Path, text: 
 
 @pytest.mark.server("mosquitto")
 async def test_mqtt_shows_the_whole_state_its_changes_and_that_the_service_is_gone(tmp_path: Path) -> None:
-    program("mosquitto", "apt-get install mosquitto")
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = int(found.getsockname()[1])
-    config = tmp_path / "mosquitto.conf"
-    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n")
+    port = free_port()
     heard: dict[str, str] = {}
 
     async def listen() -> None:
@@ -224,30 +227,55 @@ async def test_mqtt_shows_the_whole_state_its_changes_and_that_the_service_is_go
         publisher = BrokerPublisher(broker, watched, pauses_s=(0.05,))
         async with running(publisher.run()):
             await asyncio.sleep(0.2)  # the broker is away at first
-            process = await asyncio.create_subprocess_exec(
-                "mosquitto", "-c", str(config), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
-            )
-            try:
-                await until(lambda: _reachable(port))
-                async with running(listen()):
-                    await until(lambda: {"building/status", "building/demo/evse/P2-01"} <= set(heard))
-                    assert heard["building/status"] == "online"
-                    assert json.loads(heard["building/demo/evse/P1-01"])["transaction_id"]
-                    assert "building/demo/feeder/main" in heard
-                    house.service.feed.publish("demo", "alarm", alarm("m 1"))
-                    await until(lambda: "building/demo/alarm/stale_meter/m 1" in heard)
-                    house.service.feed.publish("demo", "alarm", alarm("m 1", cleared=True))
-                    await until(lambda: heard["building/demo/alarm/stale_meter/m 1"] == "")
-                    house.service.feed.close()
-                    await until(lambda: heard["building/status"] == "offline")
-            finally:
-                process.kill()
-                await process.wait()
+            async with a_broker(tmp_path, port), running(listen()):
+                await until(lambda: {"building/status", "building/demo/evse/P2-01"} <= set(heard))
+                assert heard["building/status"] == "online"
+                assert json.loads(heard["building/demo/evse/P1-01"])["transaction_id"]
+                assert "building/demo/feeder/main" in heard
+                house.service.feed.publish("demo", "alarm", alarm("m 1"))
+                await until(lambda: "building/demo/alarm/stale_meter/m 1" in heard)
+                house.service.feed.publish("demo", "alarm", alarm("m 1", cleared=True))
+                await until(lambda: heard["building/demo/alarm/stale_meter/m 1"] == "")
+                house.service.feed.close()
+                await until(lambda: heard["building/status"] == "offline")
 
 
-def _reachable(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 0.5).close()
-    except OSError:
-        return False
-    return True
+@pytest.mark.server("mosquitto")
+async def test_a_publisher_whose_broker_no_longer_answers_can_be_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt, "_TIMEOUT_S", 0.3)
+    port = free_port()
+    broker = Broker.model_validate({"url": f"mqtt://127.0.0.1:{port}"})
+    async with a_house() as house, a_broker(tmp_path, port) as process:
+        service = house.service
+        watched = Watched(service.controllers, service.feed, service.store, service.clock, service.feed.newest)
+        publisher = BrokerPublisher(broker, watched, pauses_s=(0.05,))
+        publishing = asyncio.get_running_loop().create_task(publisher.run())
+        await until(lambda: publisher._alarms or service.feed.newest)
+        await asyncio.sleep(0.5)
+        process.send_signal(signal.SIGSTOP)
+        publishing.cancel()
+        ended, _ = await asyncio.wait((publishing,), timeout=15)
+        assert ended
+        assert publishing.cancelled()
+
+
+async def test_what_a_stream_lost_of_alarms_is_made_up_from_the_database() -> None:
+    """More notices than a feed remembers came at once, the alarm among them."""
+    store, feed, receiver = InlineStore(), Feed(), Receiver()
+    site = parse_site(demo_site(2), "demo.yaml")
+    await store.transact(lambda conn: save_site(conn, site, WallClock().now()))
+    sender = receiver.sender(store, site=site.id)
+    async with running(sender.run(), sender.follow(feed)):
+        await asyncio.sleep(0.1)
+        told = Alarm(AlarmKind.STALE_METER, "m-main", "silent")
+        store.put(AlarmRecord(site.id, told, WallClock().now()))
+        for _ in range(1_001):
+            feed.publish(site.id, "feeder", {"id": "main"})
+        for notice in alarm_notices([AlarmRecord(site.id, told, WallClock().now())]):
+            feed.publish(site.id, "alarm", notice)
+        for _ in range(2_001):
+            feed.publish(site.id, "feeder", {"id": "main"})
+        await until(lambda: receiver.taken)
+    assert [one["data"]["subject"] for one in receiver.taken] == ["m-main"]

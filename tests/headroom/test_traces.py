@@ -2,6 +2,7 @@
 
 import pytest
 from api_world import a_house
+from needs import needs_traces
 
 from domain.errors import HeadroomError
 from domain.events import SessionStarted, SetpointSent
@@ -11,11 +12,11 @@ from headroom.decider import InlineDecider, Question
 from headroom.settings import Settings
 from headroom.traces import Traces, open_traces
 
-pytest.importorskip("opentelemetry.sdk", reason="the extra 'traces' is not installed")
+needs_traces()
 
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider  # noqa: E402
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor  # noqa: E402
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter  # noqa: E402
 
 
 @pytest.fixture

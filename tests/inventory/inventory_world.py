@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from court import SITE_TEXT as SITE_TEXT
+from court import site as site
 from hypothesis import strategies as st
 
 from domain import events as e
@@ -12,33 +14,10 @@ from domain.metering import EvseSample, MeterReading
 from domain.rotation import RotationState, Turn
 from domain.session import EvseState
 from domain.setpoint import Alarm, AlarmKind, Decision, Reason, ReasonKind, Rung, Setpoint
-from domain.site import Phase, Site
+from domain.site import Phase
 from domain.snapshot import TemporaryLimit
-from inventory.site_file import parse_site
 
 T0 = datetime(2026, 3, 1, 17, 0, tzinfo=UTC)
-
-SITE_TEXT = """\
-site: court
-timezone: America/Vancouver
-csms: {url: "ws://127.0.0.1:9100/ocpp"}
-feeders:
-  - {id: main, rating_a: 100, meter: m-main, base_load_max_a: {A: 1, B: 1, C: 1}}
-  - {id: p1, parent: main, rating_a: 60, phases: [A, B]}
-chargers:
-  - id: CP1
-    evses:
-      - {id: E1, connector: 1, feeder: p1, phases: [A, B]}
-      - {id: E2, connector: 2, feeder: p1, phases: [B, A]}
-  - id: CP2
-    evses:
-      - {id: E3, connector: 1, feeder: main, phases: [A, B, C]}
-"""
-
-
-def site() -> Site:
-    """Three EVSEs at two chargers."""
-    return parse_site(SITE_TEXT, "court.yaml")
 
 
 def after(seconds: float) -> datetime:

@@ -269,7 +269,7 @@ def test_a_batch_that_is_given_back_loses_nothing_and_no_order(steps: list[tuple
 
 CHILD = """
 import asyncio, os, signal, sys
-sys.path.insert(0, sys.argv[2])
+sys.path[:0] = sys.argv[2:]
 from inventory_world import *
 from inventory.live import LiveState
 from inventory.records import LedgerRecord
@@ -294,7 +294,8 @@ asyncio.run(main())
 async def test_what_was_flushed_outlives_a_kill(database: str) -> None:
     url = database
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    command = [sys.executable, "-c", CHILD, url, str(Path(__file__).parent)]
+    worlds = Path(__file__).parent
+    command = [sys.executable, "-c", CHILD, url, str(worlds), str(worlds.parent)]
     ended = subprocess.run(command, env=environment, check=False, capture_output=True, timeout=60)  # noqa: ASYNC221 - nothing else runs
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
     made = await AsyncStore.open(url)
