@@ -85,19 +85,16 @@ def decide(
     """
     situation = Situation.of(plan.layout, snapshot, now)
     admission, trouble = _admit(situation, plan)
-    chosen = set(admission.admitted)
-    admitted = np.array([evse in chosen for evse in plan.layout.panel.evses], dtype=np.bool_)
-    first = _first_come(situation, admission)
     if trouble:
         from_rung, from_rung_why = Rung.FALLBACK, trouble
-    pace = paces(admission.pace, plan.layout.panel.evses) if admission.pace else None
-    answer, wished_a = _share(situation, plan, _Turns(admitted, first, pace, outlook), from_rung, from_rung_why)
-    wished_a = _keep_ready(situation, wished_a)
-    limit_a = _send_now(situation, wished_a, first)
+    turns = _turns(situation, admission, outlook)
+    answer, wished_a = _share(situation, plan, turns, from_rung, from_rung_why)
+    wished_a = _keep_ready(situation, wished_a, turns.surging)
+    limit_a = _send_now(situation, wished_a, turns.first)
     limits, lowered = guard(plan.wiring, situation.of_evse(limit_a), _facts(situation))
     final_a = np.array([limits[evse] for evse in plan.layout.panel.evses])
     target_a = np.where(situation.held, final_a, np.maximum(final_a, np.floor(wished_a * 10.0 + 1e-6) / 10.0))
-    outcome = Outcome(situation, admission, admitted, answer, target_a, final_a, plan.timezone)
+    outcome = Outcome(situation, admission, turns.admitted, answer, target_a, final_a, plan.timezone)
     return Decision(
         id=decision_id,
         at=now,
@@ -109,7 +106,7 @@ def decide(
         rotation=admission.state,
         alarms=alarms(situation, answer, lowered),
         wake_at=min((at for at in _wakes(situation, admission, final_a, target_a) if at > now), default=None),
-        latitude=latitude(situation, final_a),
+        latitude=latitude(situation, final_a, _beside_surges(situation, turns.surging)[0]),
     )
 
 
@@ -146,14 +143,25 @@ def _first_come(situation: Situation, admission: Admission) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Turns:
-    """The scheduler's word per column: who may charge, in which order, and how fast it must (None: all alike); and the
-    plan's.
+    """The scheduler's word per column: who may charge, who of them is to be switched on and surges then, in which order,
+    and how fast they must (None: all alike); and the plan's.
     """
 
     admitted: Mask
+    surging: Mask
     first: tuple[int, ...]
     pace: Vector | None
     outlook: Outlook | None
+
+
+def _turns(situation: Situation, admission: Admission, outlook: Outlook | None) -> _Turns:
+    chosen = set(admission.admitted)
+    admitted = np.array([evse in chosen for evse in situation.panel.evses], dtype=np.bool_)
+    surging = admitted & (situation.surge_a > 0.0)
+    if situation.layout.site.scheduler.kind == "none":  # nobody has asked whether there is room for a surge
+        surging[:] = False
+    pace = paces(admission.pace, situation.panel.evses) if admission.pace else None
+    return _Turns(admitted, surging, _first_come(situation, admission), pace, outlook)
 
 
 def _share(situation: Situation, plan: Plan, turns: _Turns, from_rung: Rung, why: str) -> tuple[Answer, Vector]:
@@ -161,15 +169,16 @@ def _share(situation: Situation, plan: Plan, turns: _Turns, from_rung: Rung, why
 
     `held`: shares beside the likely base load; a limit above its share there falls to it. `reached`: shares beside the
     highest base load; a limit below its share there rises to it. Between the two it stays, so that a load which is only
-    suspected lowers nobody.
+    suspected lowers nobody. Who surges when switched on gets its minimum, and the others share what the surge leaves.
     """
-    on = None if plan.site.scheduler.kind == "none" else turns.admitted
+    hold_a, rise_a = _beside_surges(situation, turns.surging)
+    on = None if plan.site.scheduler.kind == "none" else turns.admitted & ~turns.surging
     upper = np.where(situation.asking & ~situation.held, situation.upper_a, 0.0)
     upper = np.where(situation.worn, np.minimum(upper, situation.layout.fixed_a), upper)
     problem = Problem(
         panel=situation.panel,
-        capacity_a=situation.hold_capacity_a,
-        min_a=_least(situation, turns.admitted, upper),
+        capacity_a=hold_a,
+        min_a=_least(situation, turns.admitted & ~turns.surging, upper, hold_a),
         upper_a=upper,
         alpha=np.maximum(1.0, _alpha(situation)),
         on=on,
@@ -179,23 +188,33 @@ def _share(situation: Situation, plan: Plan, turns: _Turns, from_rung: Rung, why
     )
     answer = climb_down(plan.ladder, problem, from_rung, why)
     current_a = answer.allocation.current_a
-    held_a = reached_a = in_tenths(situation.panel, current_a, situation.hold_capacity_a, upper, turns.first)
-    if (situation.panel.load_a(held_a) > np.maximum(situation.rise_capacity_a, 0.0) + SLACK_A).any():
+    held_a = reached_a = in_tenths(situation.panel, current_a, hold_a, upper, turns.first)
+    if (situation.panel.load_a(held_a) > np.maximum(rise_a, 0.0) + SLACK_A).any():
         served = held_a > SLACK_A
         on_now = served & (situation.in_force_a >= situation.layout.lowest_a - SLACK_A)
         least = situation.panel.load_a(np.where(on_now, situation.layout.lowest_a, 0.0))
-        tight = replace(problem, capacity_a=np.maximum(situation.rise_capacity_a, least), on=served)
+        tight = replace(problem, capacity_a=np.maximum(rise_a, least), on=served)
         current_a = climb_down(plan.ladder, tight, answer.rung, "").allocation.current_a
         reached_a = in_tenths(situation.panel, current_a, tight.capacity_a, upper, turns.first)
     wished_a = np.minimum(np.maximum(situation.in_force_a, reached_a), held_a)
-    return answer, _keep_small_changes(situation, np.where(situation.held, _held_limits(situation), wished_a))
+    wished_a = _keep_small_changes(situation, np.where(situation.held, _held_limits(situation), wished_a), hold_a)
+    return answer, np.where(turns.surging, situation.layout.lowest_a, wished_a)
 
 
-def _least(situation: Situation, admitted: Mask, upper: Vector) -> Vector:
+def _beside_surges(situation: Situation, surging: Mask) -> tuple[Vector, Vector]:
+    """What all others may hold, and reach by rising, per row: a surge has room beside the highest base load."""
+    if not surging.any():
+        return situation.hold_capacity_a, situation.rise_capacity_a
+    surge_a = situation.panel.load_a(np.where(surging, situation.surge_a, 0.0))
+    reached_a = situation.rise_capacity_a - surge_a
+    return np.where(surge_a > 0.0, reached_a, situation.hold_capacity_a), reached_a
+
+
+def _least(situation: Situation, admitted: Mask, upper: Vector, room_a: Vector) -> Vector:
     """The minima; a fixed share is all or nothing while that fits, so that it need not be written again."""
     low = situation.layout.lowest_a
     fixed = np.where(situation.worn & admitted, np.maximum(low, upper), low)
-    fits = situation.panel.load_a(np.where(admitted, fixed, 0.0)) <= np.maximum(situation.hold_capacity_a, 0.0)
+    fits = situation.panel.load_a(np.where(admitted, fixed, 0.0)) <= np.maximum(room_a, 0.0)
     return fixed if fits.all() else low
 
 
@@ -223,7 +242,7 @@ def _held_limits(situation: Situation) -> Vector:
     return found
 
 
-def _keep_small_changes(situation: Situation, wished_a: Vector) -> Vector:
+def _keep_small_changes(situation: Situation, wished_a: Vector, room_a: Vector) -> Vector:
     """Within the dead band a limit stays: upwards always, downwards as long as everything fits all the same."""
     band_a = max(situation.layout.site.control.dead_band_a, _TENTH_A)
     in_force = situation.in_force_a
@@ -234,7 +253,7 @@ def _keep_small_changes(situation: Situation, wished_a: Vector) -> Vector:
     while small.any():
         kept = np.where(small, in_force, wished_a)
         commanded = np.where(situation.held, 0.0, kept)
-        over = panel.load_a(commanded) > np.maximum(situation.hold_capacity_a, 0.0) + SLACK_A
+        over = panel.load_a(commanded) > np.maximum(room_a, 0.0) + SLACK_A
         lower = small & (in_force > wished_a) & panel.loading(over)
         if not lower.any():
             return kept
@@ -242,11 +261,11 @@ def _keep_small_changes(situation: Situation, wished_a: Vector) -> Vector:
     return wished_a
 
 
-def _keep_ready(situation: Situation, wished_a: Vector) -> Vector:
+def _keep_ready(situation: Situation, wished_a: Vector, surging: Mask) -> Vector:
     """A full car gets its minimum where room is left, so that it can wake up; never at anybody's cost."""
     wished = wished_a.copy()
     low, panel = situation.layout.lowest_a, situation.panel
-    load = panel.load_a(np.where(situation.held, 0.0, wished))
+    load = panel.load_a(np.where(situation.held, 0.0, np.where(surging, situation.least_a, wished)))
     for column in np.flatnonzero(situation.full & ~situation.held).tolist():
         is_on = situation.in_force_a[column] >= low[column] - SLACK_A
         room = situation.hold_capacity_a if is_on else situation.rise_capacity_a

@@ -11,15 +11,14 @@ from ems.situation import SLACK_A, Situation
 _TENTH_A = 0.1
 
 
-def latitude(situation: Situation, limit_a: Vector) -> Latitude:
-    """Of a decision that sends `limit_a` per EVSE.
+def latitude(situation: Situation, limit_a: Vector, hold_a: Vector) -> Latitude:
+    """Of a decision that sends `limit_a` per EVSE, where what is held by limits may load the rows with `hold_a`.
 
-    A row's capacity falls by no more than the base load of its line grows (`ems.panel.capacity`), and what is held by
-    limits is `Situation.hold_capacity_a`: so with growth up to `room_a` these limits still fit. Where no feeder of an
-    EVSE's path is in `wanting`, less base load gives it nothing.
+    A row's capacity falls by no more than the base load of its line grows (`ems.panel.capacity`): so with growth up to
+    `room_a` these limits still fit. Where no feeder of an EVSE's path is in `wanting`, less base load gives it nothing.
     """
     commanded_a = np.where(situation.held, 0.0, limit_a)
-    left_a = situation.hold_capacity_a - situation.panel.load_a(commanded_a)
+    left_a = hold_a - situation.panel.load_a(commanded_a)
     room_a: dict[FeederId, dict[Phase, float]] = {}
     for row, row_left_a in zip(situation.panel.rows, left_a.tolist(), strict=True):
         if row.phase is not None and row.group is None:

@@ -30,7 +30,7 @@ def raise_what_fits(situation: Situation, wished_a: Vector, may_rise: Mask, firs
     slack = situation.rise_room_a - panel.load_a(count)
     rising &= ~panel.loading(slack < -SLACK_A)
     for column in (c for c in first if rising[c] and in_force[c] < low[c] - SLACK_A):
-        needs_a = max(low[column], situation.surge_a[column])
+        needs_a = situation.least_a[column]
         rows, per_a = panel.column_a(column)
         more_a = max(0.0, needs_a - count[column])
         if more_a <= 0.0 or (per_a * more_a <= slack[rows] + SLACK_A).all():

@@ -37,8 +37,8 @@ class Outcome:
 
     @cached_property
     def load_a(self) -> Vector:
-        """Per row the minima of those admitted."""
-        return self.situation.panel.load_a(np.where(self.admitted, self.situation.layout.lowest_a, 0.0))
+        """Per row what those admitted need to be on."""
+        return self.situation.panel.load_a(np.where(self.admitted, self.situation.least_a, 0.0))
 
     def setpoints(self) -> tuple[Setpoint, ...]:
         """A set-point with its reason for every EVSE, in site order."""

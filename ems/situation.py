@@ -118,6 +118,11 @@ class Situation:
         return np.array(surges)
 
     @cached_property
+    def least_a(self) -> Vector:
+        """What must be free for an EVSE to be on: its minimum; where it surges from 0 A, all that it may draw then."""
+        return np.maximum(self.layout.lowest_a, self.surge_a)
+
+    @cached_property
     def upper_a(self) -> Vector:
         """requested_m = min(I_max, the CSMS's limit, what the car takes and at least the minimum)."""
         upper = [

@@ -19,7 +19,8 @@ from scheduler.contender import Admission, Contender, Share
 def take_turns(situation: Situation, timezone: tzinfo) -> Admission:
     """Who may charge now. Held EVSEs keep their place and take no part; those that take no turns (`worn`) come first.
 
-    Circuits are contended where the minima of all who ask do not fit. Where every driver has told departure and need
+    Circuits are contended where the minima of all who ask do not fit; who surges from 0 A needs all that it may draw
+    then to be switched on, and no more than its minimum after it (`Situation.least_a`). Where every driver has told departure and need
     (`scheduler.by_need`), they are where the cars together could take more than there is.
     """
     settings, volts = situation.layout.site.scheduler, situation.layout.volts
@@ -28,8 +29,8 @@ def take_turns(situation: Situation, timezone: tzinfo) -> Admission:
         return admit(settings, situation.snapshot.rotation, (), lambda _: True, situation.now, timezone)
     asking = turning & ~situation.held
     by_need = settings.kind == "round_robin" and _all_known(situation, asking)
-    wanted_a = situation.upper_a if by_need else situation.layout.lowest_a
-    steady_a = np.where(situation.worn, situation.layout.lowest_a, 0.0)
+    wanted_a = np.maximum(situation.upper_a, situation.least_a) if by_need else situation.least_a
+    steady_a = np.where(situation.worn, situation.least_a, 0.0)
     rows = _contended_rows(situation, np.where(asking, wanted_a, 0.0) + steady_a)
     circuits = _circuits(situation, rows)
     kinds = situation.panel.kinds.of_evse.tolist()
@@ -46,7 +47,7 @@ def take_turns(situation: Situation, timezone: tzinfo) -> Admission:
         if turning[column]
     ]
     # Where all minima fit together no part of them can fail to.
-    least_a = np.where(asking, situation.layout.lowest_a, 0.0) + steady_a
+    least_a = np.where(asking, situation.least_a, 0.0) + steady_a
     fit = _Minima(situation, _contended_rows(situation, least_a) if by_need else rows).fit
     steady: tuple[EvseId, ...] = ()
     for column in np.flatnonzero(situation.worn).tolist():
@@ -78,7 +79,7 @@ def newcomers(situation: Situation) -> Mask:
 
 def blocking_row(situation: Situation, load_a: Vector, column: int) -> int:
     """The row that keeps an EVSE out beside a load of minima: where it would be furthest above the room; -1: none."""
-    own_a = situation.panel.matrix[:, column] * situation.layout.lowest_a[column]
+    own_a = situation.panel.matrix[:, column] * situation.least_a[column]
     over = np.where(own_a > 0.0, load_a + own_a - situation.rise_capacity_a, -np.inf)
     return int(over.argmax()) if over.size and over.max() > SLACK_A else -1
 
@@ -132,7 +133,7 @@ class _Minima:
         self._barred = frozenset(
             evse for evse, no in zip(situation.panel.evses, (new & ~situation.fresh).tolist(), strict=True) if no
         )
-        loads = situation.panel.matrix[rows] * situation.layout.lowest_a
+        loads = situation.panel.matrix[rows] * situation.least_a
         self._loads = np.ascontiguousarray(loads.T)
         self._starts = (self._loads > 0.0) & new[:, None]
         self._hold_a = situation.hold_capacity_a[rows] + SLACK_A

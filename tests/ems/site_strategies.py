@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from domain.ids import ChargerId, EvseId, FeederId, MeterId, SiteId
 from domain.ledger import LedgerEntry
+from domain.quirks import Quirks
 from domain.session import EvseState, Session
 from domain.site import (
     PHASES,
@@ -228,6 +229,8 @@ def snapshots(draw, site, at=T0, disturbed=True):
                 }
             options["session"] = session(evse.id, at, full_since=full_since, priority=priority, **wishes)
         options["csms_limit_a"] = draw(st.sampled_from([None, None, None, 4.0, 12.0]))
+        if draw(st.sampled_from([False] * 5 + [True])):
+            options["quirks"] = Quirks(after_zero="full_current")
         options["seen_max_a"] = draw(st.sampled_from([None, None, 7.5, 16.0]))
         if disturbed:
             options["ledger"] = draw(ledgers(evse, at))

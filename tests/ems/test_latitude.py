@@ -44,8 +44,12 @@ def test_what_moves_within_the_latitude_lowers_no_limit_and_gives_nobody_more(da
     given_a, after = limits(decision), replace(snap, feeders=feeders)
     assert recheck(given_a, after, plan, after.at) == given_a, "the guard has nothing to lower"
     band_a = max(site.control.dead_band_a, 0.1)
-    for evse, again_a in limits(ask(after, plan)).items():
-        assert again_a <= given_a[evse] + band_a, "nobody could have been given more"
+    again_a = limits(ask(after, plan))
+    if site.scheduler.kind == "none":  # of equal cars that cannot all charge, the solver may take others
+        assert sum(again_a.values()) <= sum(given_a.values()) + band_a * len(given_a)
+        return
+    for evse, limit_a in again_a.items():
+        assert limit_a <= given_a[evse] + band_a, "nobody could have been given more"
 
 
 def test_room_is_what_the_limits_leave_and_those_who_want_more_are_told_of():

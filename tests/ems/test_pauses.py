@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from decisions import in_force
 from hypothesis import given
 from hypothesis import strategies as st
 from site_strategies import T0, make_evse, make_feeder, make_site, seconds, settled, snapshot, view
@@ -46,6 +47,48 @@ def test_one_that_surges_starts_only_where_its_full_rating_fits(rating_a, starts
     assert (limits(ask(snapshot(site, {"E1": busy, "E2": surges})))["E2"] > 0.0) is starts
     plain = replace(surges, quirks=UNKNOWN)
     assert limits(ask(snapshot(site, {"E1": busy, "E2": plain})))["E2"] > 0.0
+
+
+def test_others_come_down_to_make_room_for_a_surge_and_have_theirs_back_after_it():
+    """Found by a campaign (seed 54): admitted, and never switched on beside 24 A of others on a 48 A panel."""
+    site = two(48.0)
+    surges = view("E2", 0.0, quirks=Quirks(after_zero="full_current"))
+    snap = snapshot(site, {"E1": view("E1", 32.0, ledger=settled(32.0, measured_a=32.0)), "E2": surges})
+    assert limits(ask(snap)) == {"E1": 16.0, "E2": 0.0}
+    snap = in_force(snap, ask(snap))
+    assert limits(ask(snap))["E2"] == 6.0
+    snap = in_force(snap, ask(snap))
+    assert limits(ask(snap)) == {"E1": 24.0, "E2": 24.0}
+
+
+@pytest.mark.parametrize("strategy", ["milp", "equal", "stackelberg"])
+@pytest.mark.parametrize("surging", [1, 2, 4])
+@pytest.mark.parametrize("rating_a", [33.0, 45.0, 60.0])
+def test_everybody_has_a_turn_in_time_also_those_who_surge(rating_a, surging, strategy):
+    """At most one surge fits beside the others' minima: a slice of the quantum each, and they have all been on."""
+    evses = [make_evse(f"E{number}", phases="A") for number in range(4)]
+    feeder = make_feeder("main", rating_a, usable=1.0, meter="m")
+    site = make_site([feeder], evses, strategy=strategy, scheduler=SchedulerSettings(quantum_s=3600.0, min_on_s=600.0))
+    quirks = {evse.id: Quirks(after_zero="full_current") for evse in evses[:surging]}
+    views = {e.id: view(e.id, 0.0 if e.id in quirks else 12.0, quirks=quirks.get(e.id, UNKNOWN)) for e in evses}
+    snap, plan, waited_s = snapshot(site, views), compile_plan(site), dict.fromkeys(views, 0.0)
+    for _ in range(240):
+        decision = decide(snap, plan, snap.at, trigger="test", decision_id="d")
+        for evse, limit_a in limits(decision).items():
+            waited_s[evse] = 0.0 if limit_a else waited_s[evse] + 60.0
+            assert waited_s[evse] <= 3600.0, evse
+        counted_a = sum(
+            32.0 if limit_a and not views[evse].ledger.limit_a and evse in quirks else limit_a
+            for evse, limit_a in limits(decision).items()
+        )
+        assert counted_a <= rating_a + 1e-6
+        snap = later(in_force(snap, decision), 60.0)
+        views = snap.evses
+
+
+def later(snap, by_s):
+    at = snap.at + seconds(by_s)
+    return replace(snap, at=at, feeders={n: replace(f, reading_at=at) for n, f in snap.feeders.items()})
 
 
 @pytest.mark.parametrize(("base_a", "starts"), [(15.9, True), (16.1, False)])
