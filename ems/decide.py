@@ -143,8 +143,8 @@ def _first_come(situation: Situation, admission: Admission) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Turns:
-    """The scheduler's word per column: who may charge, who of them is to be switched on and surges then, in which order,
-    and how fast they must (None: all alike); and the plan's.
+    """The scheduler's word per column: who may charge, who of them is to be switched on and surges then, in which
+    order, and how fast they must (None: all alike); and the plan's.
     """
 
     admitted: Mask

@@ -20,8 +20,8 @@ def take_turns(situation: Situation, timezone: tzinfo) -> Admission:
     """Who may charge now. Held EVSEs keep their place and take no part; those that take no turns (`worn`) come first.
 
     Circuits are contended where the minima of all who ask do not fit; who surges from 0 A needs all that it may draw
-    then to be switched on, and no more than its minimum after it (`Situation.least_a`). Where every driver has told departure and need
-    (`scheduler.by_need`), they are where the cars together could take more than there is.
+    then to be switched on, and no more than its minimum after it (`Situation.least_a`). Where every driver has told
+    departure and need (`scheduler.by_need`), they are where the cars together could take more than there is.
     """
     settings, volts = situation.layout.site.scheduler, situation.layout.volts
     turning = situation.asking & ~situation.worn

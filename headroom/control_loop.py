@@ -17,11 +17,12 @@ from domain.setpoint import Decision, Setpoint
 from domain.site import Site
 from domain.snapshot import SiteSnapshot
 from ems.decide import compile_plan, recheck
-from headroom.decider import Decider, Question
+from headroom.decider import Decider
 from headroom.feed import Feed
 from headroom.lookahead import NoPlans, Plans
 from headroom.notices import alarm_notices, decision_notice, evse_notice, feeder_notice, told_triggers
 from headroom.phase_probe import PhaseProbe
+from headroom.question import Question
 from headroom.resending import Resends, WriteBudgets, passed
 from headroom.site_picture import Change, SitePicture
 from headroom.statistics import Statistics, turns_passed
@@ -384,7 +385,7 @@ class SiteController:
         self._urgent.ring()
         self._rise.set()
         self._around.plans.stop()
-        self._around.store.put(*self.picture.live.checkpoint(self._around.clock.now()))
+        self._around.store.put(*self.picture.checkpoint(self._around.clock.now()))
 
     def _lower_to_fall_backs(self) -> None:
         decision = DecisionId(self._around.new_id())

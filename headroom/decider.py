@@ -4,26 +4,14 @@ A solver that hangs or dies costs one rung of the ladder, never a decision: the 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-from domain.ids import DecisionId, SiteId
+from domain.ids import SiteId
 from domain.setpoint import Decision, Rung
 from domain.site import Site
-from domain.snapshot import SiteSnapshot
-from ems.decide import Plan, compile_plan, decide
-from ems.problem import Outlook
-from headroom.solver_process import Packed, SolverError, SolverProcess
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is to be decided, and why now. `outlook`: the newest plan's word, for strategies that look ahead."""
-
-    snapshot: SiteSnapshot
-    trigger: str
-    decision: DecisionId
-    outlook: Outlook | None = None
+from ems.decide import compile_plan
+from headroom.question import Question, answer
+from headroom.solver_process import SolverError, SolverProcess
 
 
 class Decider(Protocol):
@@ -46,7 +34,7 @@ class InlineDecider:
 
     async def decide(self, question: Question) -> Decision:
         """The decision for the question's snapshot."""
-        return _ask(question, self._plan, Rung.STRATEGY)
+        return answer(question, self._plan, Rung.STRATEGY)
 
     async def switch(self, site: Site) -> None:
         """Decide for another version of the same site."""
@@ -71,9 +59,9 @@ class ProcessDecider:
     async def decide(self, question: Question) -> Decision:
         """The decision for the question's snapshot, in time."""
         try:
-            return await self.child.ask(self._site.id, _pack(question), self._site.control.time_budget_ms / 1000)
+            return await self.child.ask(self._site.id, question, self._site.control.time_budget_ms / 1000)
         except SolverError as error:
-            return _ask(question, self._plan, Rung.WATER_FILLING, str(error))
+            return answer(question, self._plan, Rung.WATER_FILLING, str(error))
 
     async def switch(self, site: Site) -> None:
         """Decide for another version of the same site; the child that knows it is ready when this returns.
@@ -95,31 +83,3 @@ def shared(sites: Sequence[Site], processes: int) -> Mapping[SiteId, ProcessDeci
     count = max(1, min(processes, len(sites)))
     children = [SolverProcess(sites[number::count]) for number in range(count)]
     return {site.id: ProcessDecider(site, children[number % count]) for number, site in enumerate(sites)}
-
-
-def _ask(question: Question, plan: Plan, rung: Rung, why: str = "") -> Decision:
-    snapshot = question.snapshot
-    return decide(
-        snapshot,
-        plan,
-        snapshot.at,
-        trigger=question.trigger,
-        decision_id=question.decision,
-        from_rung=rung,
-        from_rung_why=why,
-        outlook=question.outlook,
-    )
-
-
-def _pack(question: Question) -> Packed:
-    snapshot = question.snapshot
-    return (
-        snapshot.at,
-        snapshot.evses,
-        snapshot.feeders,
-        snapshot.rotation,
-        snapshot.limits,
-        question.trigger,
-        question.decision,
-        question.outlook,
-    )

@@ -1,6 +1,6 @@
 """What is remembered of loads: each decision's picture holds until the next, and is written by the minute."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -16,6 +16,9 @@ from inventory.records import session_id
 MINUTE = timedelta(minutes=1)
 _LONGEST_GAP = timedelta(minutes=5)
 """A picture is not believed for longer than this: the service stood still."""
+
+TOLD_EVERY = timedelta(seconds=10)
+"""The present minute, and what sessions go without, is told no more often: a large garage decides twice a second."""
 
 _WANTS_NO_MORE = frozenset(
     {
@@ -123,17 +126,23 @@ class LoadMinutes:
         self._minute: datetime | None = None
         self._minutes: dict[FeederId, _Minute] = {}
         self._lacks: dict[str, _Lack] = {}
+        self._changed: dict[str, None] = {}
+        self._told_at: datetime | None = None
 
     def decided(self, snapshot: SiteSnapshot, decision: Decision) -> tuple[FeederMinute | Shortfall, ...]:
-        """Take up a decision; returns the minutes that ended before it, the present one, and changed shortfalls."""
+        """Take up a decision; returns the minutes that ended before it and, every `TOLD_EVERY`, the present one and
+        changed shortfalls; those of sessions that are over at once.
+        """
         now = snapshot.at
-        records = tuple(self._pass_time(now))
+        records: tuple[FeederMinute | Shortfall, ...] = tuple(self._pass_time(now))
         lacking_w = {point.evse: self._curtailed_w(snapshot.evses[point.evse], point) for point in decision.setpoints}
         self._at, self._wants = now, tuple(self._wanted(snapshot, decision, lacking_w))
         self._loads = self._seen(snapshot, decision, lacking_w)
         running = {want.session for want in self._wants}
-        for gone in self._lacks.keys() - running:
-            del self._lacks[gone]
+        gone = [session for session in self._lacks if session not in running]
+        records += tuple(self._shortfalls(gone))
+        for session in gone:
+            del self._lacks[session]
         for want in self._wants:
             self._lacks.setdefault(want.session, _Lack(now))
         minute = _minute_of(now)
@@ -141,9 +150,26 @@ class LoadMinutes:
             self._minute, self._minutes = minute, {}
         for feeder, kept in self._minutes.items():
             kept.touch(self._loads[feeder])
-        return records + tuple(self._written())
+        if self._told_at is not None and timedelta(0) <= now - self._told_at < TOLD_EVERY:
+            return records
+        return records + self.rest()
 
-    def _pass_time(self, now: datetime) -> Iterator[FeederMinute | Shortfall]:
+    def rest(self) -> tuple[FeederMinute | Shortfall, ...]:
+        """All that was not told yet, as it stands at the newest decision."""
+        if self._at is None:
+            return ()
+        self._told_at = self._at
+        return (*self._shortfalls(list(self._changed)), *self._written())
+
+    def _shortfalls(self, sessions: Iterable[str]) -> Iterator[Shortfall]:
+        """Those of the sessions of which something has changed since they were told."""
+        for session in sessions:
+            if session in self._changed:
+                del self._changed[session]
+                lack = self._lacks[session]
+                yield Shortfall(session, lack.since, lack.waited_s, lack.longest_wait_s, lack.curtailed_wh)
+
+    def _pass_time(self, now: datetime) -> Iterator[FeederMinute]:
         """What held since the last decision, added up; a minute that ended on the way goes out."""
         if self._at is None or not timedelta(0) < now - self._at <= _LONGEST_GAP:
             return
@@ -156,13 +182,13 @@ class LoadMinutes:
             if until == _minute_of(since) + MINUTE:
                 yield from self._written()
             since = until
-        yield from self._lacking((now - self._at).total_seconds())
+        self._lack((now - self._at).total_seconds())
 
     def _add(self, seconds: float) -> None:
         for feeder, load in self._loads.items():
             self._minutes.setdefault(feeder, _Minute()).add(load, seconds)
 
-    def _lacking(self, seconds: float) -> Iterator[Shortfall]:
+    def _lack(self, seconds: float) -> None:
         for want in self._wants:
             lack = self._lacks[want.session]
             if not want.waits:
@@ -174,7 +200,7 @@ class LoadMinutes:
                 lack.waited_s += seconds
                 lack.waits_s += seconds
                 lack.longest_wait_s = max(lack.longest_wait_s, lack.waits_s)
-            yield Shortfall(want.session, lack.since, lack.waited_s, lack.longest_wait_s, lack.curtailed_wh)
+            self._changed[want.session] = None
 
     def _written(self) -> Iterator[FeederMinute]:
         """The present minute of every feeder; one of which nothing has passed yet as it stands."""

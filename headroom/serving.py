@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import random
+import secrets
 import socket
 import sys
 import uuid
@@ -119,9 +121,16 @@ async def run_service(
             spool.close()
 
 
+_RANDOM = random.Random(secrets.token_bytes(32))
+
+
 def new_id() -> str:
-    """An id that nobody else makes."""
-    return str(uuid.uuid4())
+    """An id that nobody else makes; anybody may guess it.
+
+    The system is not asked for chance each time: the loop would let go of the interpreter's lock, and wait for a
+    thread that is busy with the database to give it back, once for every limit that is sent.
+    """
+    return str(uuid.UUID(int=_RANDOM.getrandbits(128), version=4))
 
 
 async def started(decider: ProcessDecider) -> None:

@@ -26,6 +26,8 @@ from headroom.verdicts import verdict_of
 from inventory.live import LiveState
 from inventory.records import Record
 
+_GAPS = 16
+"""How many of the newest samples tell how far apart they come."""
 _ESTIMATE_S = 5.0
 """How old an estimate of the base load may be, without anything new, when a decision looks at it: meters go stale."""
 
@@ -247,8 +249,9 @@ class SitePicture:
 
     def _estimate(self, now: datetime) -> None:
         """Base load of every feeder from the newest readings, and the forecast from the base load."""
-        self._tracks = {evse.id: self._track(evse) for evse in self.site.evses}
-        self.feeders = self.base.estimate(self._tracks, now, self._reach_s())
+        if self.base.meters:  # else nobody asks what was drawn, nor how far ahead
+            self._tracks = {evse.id: self._track(evse) for evse in self.site.evses}
+        self.feeders = self.base.estimate(self._tracks, now, self._reach_s() if self.base.meters else {})
         self._dirty = False
         self._estimated_at = now
 
@@ -271,7 +274,8 @@ class SitePicture:
         known = self._tracks.get(evse.id)
         if known is not None and known.ledger is entry and known.idle == free and known.samples == samples:
             return known
-        apart_s = [(later.received_at - earlier.received_at).total_seconds() for earlier, later in pairwise(samples)]
+        lately = samples[-_GAPS:]
+        apart_s = [(later.received_at - earlier.received_at).total_seconds() for earlier, later in pairwise(lately)]
         interval_s = median(apart_s) if apart_s else 60.0
         return EvseTrack(entry, samples, interval_s, free)
 
@@ -304,6 +308,10 @@ class SitePicture:
         }
         kept = self.live.decided(decision, snapshot=snapshot, elapsed_ms=elapsed_ms)
         return kept + self.loads.decided(snapshot, decision)
+
+    def checkpoint(self, now: datetime) -> tuple[Record, ...]:
+        """All that is to be written down before another goes on."""
+        return (*self.live.checkpoint(now), *self.loads.rest())
 
     # What others ask.
 

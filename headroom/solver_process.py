@@ -10,38 +10,23 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from datetime import datetime
 
 import structlog
 
-from domain.ids import DecisionId, EvseId, FeederId, SiteId
-from domain.rotation import RotationState
+from domain.ids import SiteId
 from domain.setpoint import Decision, Rung
 from domain.site import Site
-from domain.snapshot import EvseView, FeederView, SiteSnapshot, TemporaryLimit
-from ems.decide import Plan, compile_plan, decide
-from ems.problem import Outlook
+from ems.decide import Plan, compile_plan
+from headroom.question import Question, answer, pack, pack_answer, unpack, unpack_answer
 
 log = structlog.get_logger()
 
 _START_LIMIT_S = 60.0
 _START_PAUSE_S = 5.0
 """Between two attempts to start a child that dies at once."""
-
-# Everything of a snapshot but the site, which the child has.
-Packed = tuple[
-    datetime,
-    Mapping[EvseId, EvseView],
-    Mapping[FeederId, FeederView],
-    RotationState,
-    tuple[TemporaryLimit, ...],
-    str,
-    DecisionId,
-    Outlook | None,
-]
 
 
 class SolverError(Exception):
@@ -82,7 +67,7 @@ class SolverProcess:
         warming = self._warming or self._warm()
         await asyncio.wait_for(asyncio.shield(warming), _START_LIMIT_S)
 
-    async def ask(self, site: SiteId, packed: Packed, budget_s: float) -> Decision:
+    async def ask(self, site: SiteId, question: Question, budget_s: float) -> Decision:
         """The decision for a site, within the budget; it waits for its turn as long again at the most.
 
         Raises:
@@ -94,18 +79,18 @@ class SolverProcess:
         except TimeoutError:
             raise SolverError(f"the solver was busy with other sites for {1000 * budget_s:.0f} ms") from None
         try:
-            return await self._ask(site, packed, budget_s)
+            return await self._ask(site, question, budget_s)
         finally:
             self._turn.release()
 
-    async def _ask(self, site: SiteId, packed: Packed, budget_s: float) -> Decision:
+    async def _ask(self, site: SiteId, question: Question, budget_s: float) -> Decision:
         pool = self._pool
         if self.pid is None or pool is None:
             self._see_to_start()
             raise SolverError("the solver's process is starting")
         try:
-            call = asyncio.get_running_loop().run_in_executor(pool, _answer, site, packed)
-            return await asyncio.wait_for(call, budget_s)
+            call = asyncio.get_running_loop().run_in_executor(pool, _answer, site, pack(question))
+            return unpack_answer(await asyncio.wait_for(call, budget_s))
         except TimeoutError:
             why = f"the solver did not answer within {1000 * budget_s:.0f} ms"
         except BrokenProcessPool:
@@ -213,8 +198,6 @@ def _leave_with_parent(leave: Callable[[int], object]) -> None:
         leave(0)
 
 
-def _answer(site_id: SiteId, packed: Packed) -> Decision:
+def _answer(site_id: SiteId, packed: bytes) -> bytes:
     site, plan = _compiled[site_id]
-    at, evses, feeders, rotation, limits, trigger, decision, outlook = packed
-    snapshot = SiteSnapshot(site=site, at=at, evses=evses, feeders=feeders, rotation=rotation, limits=limits)
-    return decide(snapshot, plan, at, trigger=trigger, decision_id=decision, from_rung=Rung.STRATEGY, outlook=outlook)
+    return pack_answer(answer(unpack(packed, site), plan, Rung.STRATEGY))

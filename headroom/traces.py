@@ -15,7 +15,8 @@ from domain.ids import ChargerId, DecisionId, SiteId
 from domain.setpoint import Decision
 from domain.site import Site
 from headroom.clock import WallClock, monotonic_s
-from headroom.decider import Decider, Question
+from headroom.decider import Decider
+from headroom.question import Question
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context

@@ -116,7 +116,7 @@ def decisions(
 ) -> Page[DecisionSummary]:
     """A site's decisions in [since, until), the newest first, without their set-points."""
     t = tables.decisions
-    # Behind a large site's documents, but 0 and 1 stand in SQLite's header of a row; older rows have no count.
+    # From the index: the column lies behind a large site's documents. Older rows have no count.
     alarms = func.coalesce(t.c.alarm_count, func.json_array_length(t.c.alarms)).label("alarms")
     columns = (t.c.id, t.c.at, t.c.trigger, t.c.strategy, t.c.rung, t.c.rung_why, t.c.elapsed_ms, alarms)
     query = _between(select(*columns).where(t.c.site_id == site), t.c.at, since, until)

@@ -249,7 +249,7 @@ decisions = Table(
     Column("alarms", JsonValue, nullable=False),
     Column("inputs", JsonValue, nullable=False),
     Column("alarm_count", Integer),
-    Index(None, "site_id", "at", "id"),
+    Index(None, "site_id", "at", "id", "alarm_count"),
     Index(None, "at"),
 )
 

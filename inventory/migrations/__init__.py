@@ -5,6 +5,7 @@ null or have a server default, indexes built concurrently. What an older process
 earlier than one release after the last program that used it; `WORKS_WITH_FROM` says which that is.
 """
 
+import time
 from pathlib import Path
 
 from alembic import command
@@ -24,6 +25,8 @@ BUSY_MS = 2_000
 
 _ATTEMPTS = 30
 """How often a step is tried that did not get its lock within two seconds, a second apart."""
+
+_ASKS_AGAIN_S = 0.2
 
 _LOCK = 0x4845_4144  # any number that is ours alone in this database
 
@@ -47,7 +50,7 @@ def migrate(connection: Connection) -> None:
         return
     for setting in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
         connection.execute(text(f"set {setting} = 0"))
-    connection.execute(text("select pg_advisory_lock(:key)"), {"key": _LOCK})
+    _queue_up(connection)
     connection.execute(text("set lock_timeout = '2s'"))
     connection.commit()
     try:
@@ -111,6 +114,15 @@ def _wait_for_others(connection: Connection, longest_ms: int) -> None:
     cursor = connection.connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={longest_ms}")
     cursor.close()
+
+
+def _queue_up(connection: Connection) -> None:
+    """Wait for who migrates already, by asking again: a statement that waited would be waited for itself, by an index
+    that is built concurrently.
+    """
+    while not connection.execute(text("select pg_try_advisory_lock(:key)"), {"key": _LOCK}).scalar():
+        connection.commit()
+        time.sleep(_ASKS_AGAIN_S)
 
 
 def _patiently(connection: Connection) -> None:

@@ -16,8 +16,8 @@ from domain.setpoint import Decision, Reason, ReasonKind, Rung, Setpoint
 from domain.site import Phase, Site
 from forecasting.persistence import Persistence
 from headroom.control_loop import SiteController, Surroundings
-from headroom.decider import Question
 from headroom.feed import Feed
+from headroom.question import Question
 from headroom.site_picture import SitePicture
 from inventory.live import LiveState
 from inventory.repository import save_site

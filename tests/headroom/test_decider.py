@@ -17,9 +17,9 @@ from domain.ids import DecisionId, SiteId
 from domain.setpoint import Rung
 from domain.site import Site
 from forecasting.persistence import Persistence
-from headroom import decider as module
 from headroom import solver_process
-from headroom.decider import InlineDecider, ProcessDecider, Question, shared
+from headroom.decider import InlineDecider, ProcessDecider, shared
+from headroom.question import Question
 from headroom.site_picture import SitePicture
 from inventory.live import LiveState
 from inventory.site_file import parse_site
@@ -120,10 +120,10 @@ async def test_a_solver_that_dies_while_it_starts_is_replaced(monkeypatch: pytes
 
 
 async def test_an_error_of_the_solver_costs_a_rung(decider: ProcessDecider, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_pack", lambda _question: ("not a question",))
+    monkeypatch.setattr(solver_process, "pack", lambda _question: b"not a question")
     decision = await decider.decide(question(building(2000)))
     assert decision.rung is Rung.WATER_FILLING
-    assert "ValueError" in decision.rung_why
+    assert "ValidationError" in decision.rung_why
     assert decider.child.pid is not None
 
 

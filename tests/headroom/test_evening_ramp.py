@@ -18,8 +18,9 @@ from domain.site import Phase, Site
 from forecasting.files import read_series
 from forecasting.live import LiveForecast
 from headroom.control_loop import SiteController, Surroundings
-from headroom.decider import InlineDecider, Question
+from headroom.decider import InlineDecider
 from headroom.feed import Feed
+from headroom.question import Question
 from headroom.site_picture import SitePicture
 from inventory.live import LiveState
 from inventory.repository import save_site

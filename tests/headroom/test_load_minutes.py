@@ -118,6 +118,7 @@ def test_every_second_between_decisions_is_counted_once_with_the_load_that_stood
         charge += before_a * passed_s
         before_a = base_a
         records += told(book, clock_s, base_a=base_a)
+    records += book.rest()
     rows = minutes(kept(*records), MAIN)
     # A minute of which nothing has passed yet is written as it stands, for a second.
     passed = [row for row in rows if row.at < at(clock_s) and not (row is rows[-1] and row.at == at(clock_s))]
@@ -138,6 +139,23 @@ def test_a_minute_that_is_written_again_has_the_whole_of_it_and_its_lowest_limit
     assert first.limit_a == 40.0
     assert first.largest_a[Phase.B] == pytest.approx(20.0 + 16.0)
     assert [one.limit_a for one in minutes(kept(*told(book, 60), *told(book, 61)), MAIN)][-1] == 80.0
+
+
+def test_decisions_that_follow_each_other_closely_write_no_more_and_lose_nothing() -> None:
+    book = LoadMinutes(SITE)
+    often = [one for second in range(120) for one in told(book, second / 2, limit_a=0.0 if second < 100 else 12.0)]
+    rows = [one for one in often if isinstance(one, FeederMinute) and one.feeder == MAIN]
+    assert len(rows) <= 8, "every ten seconds and at the minute's end"
+    assert len([one for one in often if isinstance(one, Shortfall)]) <= 6
+    gone = told(book, 60, car=None)
+    (lack,) = [one for one in gone if isinstance(one, Shortfall)]
+    assert lack.waited_s == pytest.approx(50.0), "a session that is over is told of at once"
+    book, seldom = LoadMinutes(SITE), []
+    for second in (0, 50, 60):
+        seldom += told(book, second, limit_a=0.0 if second < 50 else 12.0, car=CAR if second < 60 else None)
+    assert (lack.waited_s, lack.curtailed_wh) == pytest.approx(
+        [(one.waited_s, one.curtailed_wh) for one in seldom if isinstance(one, Shortfall)][-1]
+    )
 
 
 def test_a_service_that_stood_still_claims_nothing_for_that_time() -> None:

@@ -16,9 +16,10 @@ from ems.panel import compile_panel
 from ems.problem import Infeasible, Outlook
 from forecasting.live import LiveForecast
 from headroom import simulation
-from headroom.decider import InlineDecider, Question
+from headroom.decider import InlineDecider
 from headroom.lookahead import Lookahead
 from headroom.planner import InlinePlanner, Pace, PlanLostError, PlanQuestion, ProcessPlanner
+from headroom.question import Question
 from headroom.simulation import Simulation, run
 from headroom.site_picture import SitePicture
 from inventory.live import LiveState

@@ -29,8 +29,8 @@ from domain.site import Site
 from ems.ledger import counted_a
 from forecasting.persistence import Persistence
 from headroom.control_loop import SiteController, Surroundings
-from headroom.decider import Question
 from headroom.feed import Feed
+from headroom.question import Question
 from headroom.resending import FIRST_S, LONGEST_S, Resends, WriteBudgets, hold_s
 from headroom.site_picture import SitePicture
 from inventory.live import LiveState

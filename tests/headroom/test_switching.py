@@ -16,8 +16,9 @@ from domain.setpoint import Rung
 from domain.site import Site
 from domain.snapshot import SiteSnapshot
 from headroom import solver_process as module
-from headroom.decider import ProcessDecider, Question
+from headroom.decider import ProcessDecider
 from headroom.feed import Feed
+from headroom.question import Question
 from inventory.inputs import snapshot_of
 from inventory.site_file import parse_site
 from simulators.demo_site import demo_site

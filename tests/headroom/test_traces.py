@@ -8,7 +8,8 @@ from domain.errors import HeadroomError
 from domain.events import SessionStarted, SetpointSent
 from domain.ids import ChargerId, DecisionId, EvseId
 from headroom.clock import monotonic_s
-from headroom.decider import InlineDecider, Question
+from headroom.decider import InlineDecider
+from headroom.question import Question
 from headroom.settings import Settings
 from headroom.traces import Traces, open_traces
 
