@@ -199,8 +199,9 @@ class World:
     def _advance_to(self, now: datetime, dt_s: float) -> None:
         self._now = now
         self._come_and_go(now)
-        for side in self._sides:
-            side.step(now, dt_s)
+        for car, side in zip(self._cars, self._sides, strict=True):
+            if car is not None:
+                side.step(now, dt_s)
         currents_a = [side.current_a for side in self._sides]
         if currents_a != self._currents_a:
             self._flow(currents_a)
