@@ -67,6 +67,11 @@ class Caller:
     evses: frozenset[str] | None = None
     csrf: str | None = None
 
+    @property
+    def is_confined(self) -> bool:
+        """Whether there may be things of this service that are none of the caller's business."""
+        return self.sites is not None or self.evses is not None
+
     def may(self, permission: Permission) -> bool:
         """Whether the caller's role includes a permission."""
         return permission is Permission.OPEN or (self.role is not None and permission in GRANTS[self.role])

@@ -24,6 +24,9 @@ _PATIENCE_S = 0.4
 """So much longer than the candidate before it does each wait, so that sites spread over the processes."""
 _AT_ONCE = 4
 """So many sites are taken over at the same time: many at once would keep the process from renewing what it has."""
+TAKE_OVER_WITHIN_S = 60.0
+"""A take-over that has not come to its end by then hangs, and is given up: `_AT_ONCE` of them would keep this process
+from all other sites. Under load one takes some seconds; a wait for the database counts as failed after half of this."""
 _SIGN_OF_LIFE_S = 3.0
 _AFTER_FAILURE_S = 1.0
 
@@ -121,7 +124,8 @@ class Controllers:
         sought = [site for site in self._sites if site not in self.reigns and self._not_before.get(site, 0.0) <= now_s]
         free = set(await self.leases.free(sought))
         self._free_since = {site: self._free_since.get(site, now_s) for site in sought if site in free}
-        return [site for site, since in self._free_since.items() if now_s - since >= _PATIENCE_S * self._rank(site)]
+        due = [site for site, since in self._free_since.items() if now_s - since >= _PATIENCE_S * self._rank(site)]
+        return sorted(due, key=lambda site: self._not_before.get(site, 0.0))  # those that failed last come last
 
     def _rank(self, site: SiteId) -> int:
         """Which turn is ours: by a draw that is another for every site, and the same in every process."""
@@ -146,14 +150,18 @@ class Controllers:
     async def _reign(self, lease: Lease) -> None:
         """One reign; whatever ends it costs this site alone, and somebody takes it over again."""
         site = lease.site
-        reign = self.reigns[site]
+        reign, limit = self.reigns[site], asyncio.timeout(TAKE_OVER_WITHIN_S)
         try:
-            if site in self._switched:
-                await self._deciders[site].switch(self._sites[site])
-                self._switched.discard(site)
-            await reign.run(partial(self._in_charge, site))
+            async with limit:
+                if site in self._switched:
+                    await self._deciders[site].switch(self._sites[site])
+                    self._switched.discard(site)
+                await reign.run(partial(self._in_charge, site, limit))
         except* (StorageError, *TROUBLE) as failed:
-            log.error("reign_ended", site=site, number=lease.token, error=str(failed.exceptions[0]))
+            if limit.expired():
+                log.error("take_over_given_up", site=site, number=lease.token, after_s=TAKE_OVER_WITHIN_S)
+            else:
+                log.error("reign_ended", site=site, number=lease.token, error=str(failed.exceptions[0]))
         except* Exception:
             log.exception("reign_failed", site=site, number=lease.token)
         finally:
@@ -166,6 +174,7 @@ class Controllers:
                 self._none_left.set()
         await self.leases.release(lease)
 
-    def _in_charge(self, site: SiteId, controller: SiteController) -> None:
+    def _in_charge(self, site: SiteId, limit: asyncio.Timeout, controller: SiteController) -> None:
+        limit.reschedule(None)  # the take-over is done, and the reign may last
         self.controllers[site] = controller
         self.take_overs += 1

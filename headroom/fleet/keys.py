@@ -61,6 +61,11 @@ class Keys:
         """Hash: the name of a proxy's spool of outages to what is in it."""
         return f"{self.prefix}:spools"
 
+    @property
+    def spool_times(self) -> str:
+        """Hash: the name of a spool to when its proxy saw last that this is what is in it."""
+        return f"{self.prefix}:spool-times"
+
     def spool_sign(self, name: str) -> str:
         """A sign of life of the proxy that has a spool; expires."""
         return f"{self.prefix}:spool:{name}"

@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import httpx
+import pytest
 from fastapi import FastAPI
 from fleet_world import a_fleet
 
 from domain.ids import SiteId
+from headroom.access.roles import ANYBODY_HERE, Caller, Role
 from headroom.api import outages
+from headroom.api.entry import caller_of
 from headroom.clock import WallClock
 from headroom.fleet import outages as told
 from headroom.fleet.connection import Fleet
@@ -20,6 +23,7 @@ from proxy.settings import Counters, HoldSettings
 from proxy.spool import InlineSpool
 
 DAY = datetime(2026, 3, 1, 12, tzinfo=UTC)
+TENANT = Caller("token:a", "a tenant", Role.OPERATOR, "token", sites=frozenset({"cedar"}))
 
 
 class Asked:
@@ -64,8 +68,9 @@ async def telling(fleet: Fleet, name: str, office: HoldOffice) -> AsyncIterator[
         task.cancel()
 
 
-async def asked(fleet: Fleet) -> dict[str, object]:
+async def asked(fleet: Fleet, caller: Caller = ANYBODY_HERE) -> dict[str, object]:
     app = FastAPI()
+    app.dependency_overrides[caller_of] = lambda: caller
     app.include_router(outages.router(Asked(fleet)))  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
         return dict((await client.get("/sites/cedar/outages")).json())
@@ -92,6 +97,67 @@ async def test_what_lies_on_the_disk_of_a_proxy_that_is_gone_is_told_still() -> 
         found = await asked(fleet)
     assert found["waiting"] == {"CP001": 1}
     assert [(spool["name"], spool["answers"]) for spool in found["spools"]] == [("m1:/a.db", False)]  # type: ignore[attr-defined]
+
+
+async def test_a_tenant_learns_of_no_machine_and_of_no_spool_without_its_own_messages() -> None:
+    async with a_fleet() as fleet:
+        one, other = an_office("CP001", "CP999"), an_office("CP999")
+        async with telling(fleet, "m1:/a.db", one), telling(fleet, "m2:/b.db", other):
+            await _told_by(fleet, 2)
+            found = await asked(fleet, TENANT)
+    assert found["waiting"] == {"CP001": 1}
+    assert [(spool["name"], spool["answers"]) for spool in found["spools"]] == [("", True)]  # type: ignore[attr-defined]
+
+
+async def test_what_has_not_changed_is_not_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(told, "_EVERY_S", 0.05)
+    async with a_fleet() as fleet:
+        office = an_office("CP001")
+        async with telling(fleet, "m1:/a.db", office):
+            await _until_told(fleet, "m1:/a.db")
+            whole = await fleet.client.hget(fleet.keys.spools, "m1:/a.db")
+            before = (await asked(fleet))["spools"][0]  # type: ignore[index]
+            await _rounds(fleet, 3)
+            assert await fleet.client.hget(fleet.keys.spools, "m1:/a.db") == whole
+            after = (await asked(fleet))["spools"][0]  # type: ignore[index]
+            assert after["told_at"] > before["told_at"], "it is known to be so still"
+            await fleet.client.delete(fleet.keys.spool_sign("m1:/a.db"))
+            await _rounds(fleet, 2)
+            assert await fleet.client.pttl(fleet.keys.spool_sign("m1:/a.db")) > 0
+            entry = Entry(Kind.OTHER, "DataTransfer", b"{}", "later", DAY)
+            office.spool.do(lambda book: book.keep("CP001", entry), lambda _: None)
+            await _rounds(fleet, 2)
+            assert (await asked(fleet))["waiting"] == {"CP001": 2}
+
+
+async def test_a_redis_that_lost_it_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(told, "_EVERY_S", 0.05)
+    async with a_fleet() as fleet:
+        keys, office = fleet.keys, an_office("CP001")
+        async with telling(fleet, "m1:/a.db", office):
+            await _until_told(fleet, "m1:/a.db")
+            old = [(key, await fleet.client.hgetall(key)) for key in (keys.spools, keys.spool_times)]
+            await fleet.client.delete(keys.spools, keys.spool_times, keys.spool_sign("m1:/a.db"))
+            await _rounds(fleet, 2)
+            assert (await asked(fleet))["waiting"] == {"CP001": 1}, "restarted empty"
+            entry = Entry(Kind.OTHER, "DataTransfer", b"{}", "later", DAY)
+            office.spool.do(lambda book: book.keep("CP001", entry), lambda _: None)
+            await _rounds(fleet, 2)
+            async with fleet.client.pipeline() as pipe:
+                for key, values in old:
+                    pipe.hset(key, mapping=values)
+                await pipe.execute()
+            await _rounds(fleet, 2)
+            assert (await asked(fleet))["waiting"] == {"CP001": 2}, "restarted with an older copy"
+
+
+async def _rounds(fleet: Fleet, count: int) -> None:
+    """So many times something was told."""
+    async with asyncio.timeout(20):
+        for _ in range(count):
+            before = await fleet.client.hget(fleet.keys.spool_times, "m1:/a.db")
+            while await fleet.client.hget(fleet.keys.spool_times, "m1:/a.db") in {before, None}:
+                await asyncio.sleep(0.02)
 
 
 async def _until_told(fleet: Fleet, name: str) -> None:

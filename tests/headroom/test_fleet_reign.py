@@ -1,14 +1,19 @@
 """Reigns over a site: taken over, lost, handed over; two never command together."""
 
 import asyncio
+import dataclasses
 from pathlib import Path
 
+import pytest
 from fleet_world import SITE, a_site, a_town, until
 
 from domain.events import ChargerDisconnected, SessionStarted
 from domain.ids import ChargerId
+from domain.site import Site
 from headroom.charger_lore import SiteBook
+from headroom.control_loop import SiteController
 from headroom.decider import InlineDecider
+from headroom.fleet import controllers as controllers_module
 from headroom.fleet.codec import Announced, Command, encode_order
 from headroom.fleet.lease import LEASE_S
 
@@ -128,9 +133,7 @@ async def test_the_chargers_of_a_worker_that_died_count_as_gone(tmp_path: Path) 
 
 async def test_many_sites_are_taken_over_some_at_a_time(tmp_path: Path) -> None:
     async with a_town(tmp_path) as town:
-        sites = [
-            a_site(SITE.replace("cedar", name).replace("CP", name).replace("id: e", f"id: {name}")) for name in NAMES
-        ]
+        sites = _sites()
         town.book = SiteBook(sites)
         controllers = await town.controllers("c1")
         controllers._deciders = {one.id: InlineDecider(one) for one in sites}
@@ -144,6 +147,53 @@ async def test_many_sites_are_taken_over_some_at_a_time(tmp_path: Path) -> None:
 
         await until(all_taken, 20 * LEASE_S)
         assert 0 < most <= 4
+
+
+async def test_take_overs_that_hang_are_given_up_and_keep_no_other_site_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controllers_module, "TAKE_OVER_WITHIN_S", 3.0)
+    async with a_town(tmp_path) as town:
+        sites = _sites()
+        town.book = SiteBook(sites)
+        controllers = await town.controllers("c1")
+        controllers._deciders = {one.id: InlineDecider(one) for one in sites}
+        hanging, answers, hung = {one.id for one in sites[:4]}, asyncio.Event(), set()
+
+        async def parts(controller: SiteController, *_: object) -> list[object]:
+            if controller.site.id in hanging and not answers.is_set():
+                hung.add(controller.site.id)
+                await answers.wait()
+            return []
+
+        controllers._throne = dataclasses.replace(controllers._throne, parts=parts)  # type: ignore[arg-type]
+        town.start(controllers.run)
+        await until(lambda: hung == hanging)
+        first = {site: reign.lease for site, reign in controllers.reigns.items()}
+        assert set(first) == hanging, "all that are taken over at a time"
+        await until(lambda: set(controllers.controllers) == {one.id for one in sites[4:]}, 10 * LEASE_S)
+        assert not any(lease.valid for lease in first.values())
+        others = dict(controllers.controllers)
+        answers.set()
+        await until(lambda: len(controllers.controllers) == len(sites), 20 * LEASE_S)
+        assert all(controllers.reigns[site].lease.token > lease.token for site, lease in first.items())
+        await asyncio.sleep(controllers_module.TAKE_OVER_WITHIN_S)
+        assert others.items() <= controllers.controllers.items(), "a reign may last longer than a take-over"
+
+
+async def test_a_site_whose_take_over_failed_is_tried_after_all_others(tmp_path: Path) -> None:
+    async with a_town(tmp_path) as town:
+        town.book = SiteBook(_sites())
+        controllers = await town.controllers("c1")
+        first = (await controllers._due())[0]
+        controllers._not_before[first] = asyncio.get_running_loop().time()
+        found = await controllers._due()
+        assert len(found) == len(NAMES)
+        assert found[-1] == first
+
+
+def _sites() -> list[Site]:
+    return [a_site(SITE.replace("cedar", name).replace("CP", name).replace("id: e", f"id: {name}")) for name in NAMES]
 
 
 async def test_redis_restarted_empty_and_everything_is_known_again(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from test_roles import _BODIES, begins
 
 from headroom.access.roles import Permission, Role
 from headroom.api.permissions import REQUIRED
+from headroom.spool_look import SetAside, SpoolLook
 from inventory.records import session_id
 
 _SCOPED = ("site", "evse", "meter", "charger")
@@ -153,6 +154,33 @@ async def test_nothing_that_a_tenant_may_read_names_the_other_site(quarter: Quar
     assert read > 150
     everything = await quarter.with_role(Role.ADMIN)
     assert THEIRS in json.dumps(await quarter.get("/audit?limit=500", everything)), "there was something to find"
+
+
+async def test_a_tenant_sees_of_the_proxies_spools_its_own_messages_alone(
+    quarter: Quarter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = quarter.service.clock.now()
+    aside = [SetAside(f"{name}-cp1", "StartTransaction", now) for name in (MINE, THEIRS)]
+
+    async def spools() -> list[SpoolLook]:
+        return [
+            SpoolLook("host-1:/srv/1.spool.db", now, [], {f"{MINE}-cp1": 2, f"{THEIRS}-cp1": 3}, aside, answers=False),
+            SpoolLook("host-2:/srv/birch.spool.db", now, [], {f"{THEIRS}-cp2": 1}, []),
+        ]
+
+    monkeypatch.setattr(quarter.service, "spools", spools)
+    for role in (Role.OPERATOR, Role.ADMIN):
+        answer = await (await confined(quarter, role)).get(f"/api/v1/sites/{MINE}/outages")
+        found = answer.json()
+        assert THEIRS not in answer.text
+        assert "host" not in answer.text
+        assert ".db" not in answer.text
+        assert found["waiting"] == {f"{MINE}-cp1": 2}
+        assert [one["charger"] for one in found["set_aside"]] == [f"{MINE}-cp1"]
+        assert [(one["name"], one["answers"]) for one in found["spools"]] == [("", False)]
+        everything = await quarter.get(f"/sites/{MINE}/outages", await quarter.with_role(role))
+        named = [(one["name"], one["answers"]) for one in everything["spools"]]
+        assert named == [("host-1:/srv/1.spool.db", False), ("host-2:/srv/birch.spool.db", True)]
 
 
 async def test_a_cursor_of_another_sites_list_opens_nothing(quarter: Quarter) -> None:
