@@ -14,11 +14,6 @@ from headroom.settings import DEFAULT_DATABASE, Settings
 if TYPE_CHECKING:
     from headroom.charger_gate import TlsOptions
 
-_HANDS_OVER_S = 0.001
-"""After so long a thread that works with the database lets the loop have the interpreter: uvloop asks for it once for
-every socket that is readable, and Python's own 5 ms, one after the other, are what frames and answers would wait.
-"""
-
 
 def serve(
     site: Annotated[list[Path], typer.Option(help="site file (YAML); may be given several times")],
@@ -114,7 +109,6 @@ def serve(
     from headroom.notifications.settings import NotifySettings, read_settings
     from headroom.serving import Listening, run_service
 
-    sys.setswitchinterval(_HANDS_OVER_S)
     tls = _tls(tls_certificate or [], tls_key or [], client_ca, ocpp_plain_port)
     folder = forecast or default_folder(database)
     kept = KeeperOptions(None if folder is None else Shelf(folder), renew_days)
