@@ -45,6 +45,11 @@ class EvseView:
     quirks: Quirks = UNKNOWN
     probe_limit_a: float | None = None
 
+    @property
+    def transaction_id(self) -> str | None:
+        """The transaction that runs; None where none does."""
+        return None if self.session is None or self.session.ended_at is not None else self.session.transaction_id
+
 
 @dataclass(frozen=True, slots=True)
 class FeederView:

@@ -89,7 +89,7 @@ def decide(
         from_rung, from_rung_why = Rung.FALLBACK, trouble
     turns = _turns(situation, admission, outlook)
     answer, wished_a = _share(situation, plan, turns, from_rung, from_rung_why)
-    wished_a = _keep_ready(situation, wished_a, turns.surging)
+    wished_a = _keep_ready(situation, wished_a, turns)
     limit_a = _send_now(situation, wished_a, turns.first)
     limits, lowered = guard(plan.wiring, situation.of_evse(limit_a), _facts(situation))
     final_a = np.array([limits[evse] for evse in plan.layout.panel.evses])
@@ -106,7 +106,7 @@ def decide(
         rotation=admission.state,
         alarms=alarms(situation, answer, lowered),
         wake_at=min((at for at in _wakes(situation, admission, final_a, target_a) if at > now), default=None),
-        latitude=latitude(situation, final_a, _beside_surges(situation, turns.surging)[0]),
+        latitude=latitude(situation, final_a, turns.hold_a),
     )
 
 
@@ -144,7 +144,8 @@ def _first_come(situation: Situation, admission: Admission) -> tuple[int, ...]:
 @dataclass(frozen=True, slots=True)
 class _Turns:
     """The scheduler's word per column: who may charge, who of them is to be switched on and surges then, in which
-    order, and how fast they must (None: all alike); and the plan's.
+    order, and how fast they must (None: all alike); and the plan's. `hold_a`, `rise_a`: what all others may hold, and
+    reach by rising, per row, beside those surges.
     """
 
     admitted: Mask
@@ -152,6 +153,8 @@ class _Turns:
     first: tuple[int, ...]
     pace: Vector | None
     outlook: Outlook | None
+    hold_a: Vector
+    rise_a: Vector
 
 
 def _turns(situation: Situation, admission: Admission, outlook: Outlook | None) -> _Turns:
@@ -161,7 +164,8 @@ def _turns(situation: Situation, admission: Admission, outlook: Outlook | None) 
     if situation.layout.site.scheduler.kind == "none":  # nobody has asked whether there is room for a surge
         surging[:] = False
     pace = paces(admission.pace, situation.panel.evses) if admission.pace else None
-    return _Turns(admitted, surging, _first_come(situation, admission), pace, outlook)
+    room = _beside_surges(situation, surging)
+    return _Turns(admitted, surging, _first_come(situation, admission), pace, outlook, *room)
 
 
 def _share(situation: Situation, plan: Plan, turns: _Turns, from_rung: Rung, why: str) -> tuple[Answer, Vector]:
@@ -171,14 +175,13 @@ def _share(situation: Situation, plan: Plan, turns: _Turns, from_rung: Rung, why
     highest base load; a limit below its share there rises to it. Between the two it stays, so that a load which is only
     suspected lowers nobody. Who surges when switched on gets its minimum, and the others share what the surge leaves.
     """
-    hold_a, rise_a = _beside_surges(situation, turns.surging)
     on = None if plan.site.scheduler.kind == "none" else turns.admitted & ~turns.surging
     upper = np.where(situation.asking & ~situation.held, situation.upper_a, 0.0)
     upper = np.where(situation.worn, np.minimum(upper, situation.layout.fixed_a), upper)
     problem = Problem(
         panel=situation.panel,
-        capacity_a=hold_a,
-        min_a=_least(situation, turns.admitted & ~turns.surging, upper, hold_a),
+        capacity_a=turns.hold_a,
+        min_a=_least(situation, turns.admitted & ~turns.surging, upper, turns.hold_a),
         upper_a=upper,
         alpha=np.maximum(1.0, _alpha(situation)),
         on=on,
@@ -188,21 +191,21 @@ def _share(situation: Situation, plan: Plan, turns: _Turns, from_rung: Rung, why
     )
     answer = climb_down(plan.ladder, problem, from_rung, why)
     current_a = answer.allocation.current_a
-    held_a = reached_a = in_tenths(situation.panel, current_a, hold_a, upper, turns.first)
-    if (situation.panel.load_a(held_a) > np.maximum(rise_a, 0.0) + SLACK_A).any():
+    held_a = reached_a = in_tenths(situation.panel, current_a, turns.hold_a, upper, turns.first)
+    if (situation.panel.load_a(held_a) > np.maximum(turns.rise_a, 0.0) + SLACK_A).any():
         served = held_a > SLACK_A
         on_now = served & (situation.in_force_a >= situation.layout.lowest_a - SLACK_A)
         least = situation.panel.load_a(np.where(on_now, situation.layout.lowest_a, 0.0))
-        tight = replace(problem, capacity_a=np.maximum(rise_a, least), on=served)
+        tight = replace(problem, capacity_a=np.maximum(turns.rise_a, least), on=served)
         current_a = climb_down(plan.ladder, tight, answer.rung, "").allocation.current_a
         reached_a = in_tenths(situation.panel, current_a, tight.capacity_a, upper, turns.first)
     wished_a = np.minimum(np.maximum(situation.in_force_a, reached_a), held_a)
-    wished_a = _keep_small_changes(situation, np.where(situation.held, _held_limits(situation), wished_a), hold_a)
+    wished_a = _keep_small_changes(situation, np.where(situation.held, _held_limits(situation), wished_a), turns.hold_a)
     return answer, np.where(turns.surging, situation.layout.lowest_a, wished_a)
 
 
 def _beside_surges(situation: Situation, surging: Mask) -> tuple[Vector, Vector]:
-    """What all others may hold, and reach by rising, per row: a surge has room beside the highest base load."""
+    """`_Turns.hold_a` and `rise_a`: a surge has room beside the highest base load, as whatever rises."""
     if not surging.any():
         return situation.hold_capacity_a, situation.rise_capacity_a
     surge_a = situation.panel.load_a(np.where(surging, situation.surge_a, 0.0))
@@ -261,14 +264,14 @@ def _keep_small_changes(situation: Situation, wished_a: Vector, room_a: Vector) 
     return wished_a
 
 
-def _keep_ready(situation: Situation, wished_a: Vector, surging: Mask) -> Vector:
+def _keep_ready(situation: Situation, wished_a: Vector, turns: _Turns) -> Vector:
     """A full car gets its minimum where room is left, so that it can wake up; never at anybody's cost."""
     wished = wished_a.copy()
     low, panel = situation.layout.lowest_a, situation.panel
-    load = panel.load_a(np.where(situation.held, 0.0, np.where(surging, situation.least_a, wished)))
+    load = panel.load_a(np.where(situation.held | turns.surging, 0.0, wished))
     for column in np.flatnonzero(situation.full & ~situation.held).tolist():
         is_on = situation.in_force_a[column] >= low[column] - SLACK_A
-        room = situation.hold_capacity_a if is_on else situation.rise_capacity_a
+        room = turns.hold_a if is_on else turns.rise_a
         rows, cost_a = panel.column_a(column)
         more = load[rows] + cost_a * low[column]
         fits = situation.upper_a[column] >= low[column] and (is_on or situation.fresh[column])

@@ -139,6 +139,10 @@ class SiteController:
         self.trigger(why)
         self._urgent.ring()
 
+    def tell_loads(self) -> None:
+        """Store what is held back of loads, for somebody who asks about them now."""
+        self._around.store.put(*self.picture.loads.rest())
+
     async def run_as(self, site: Site) -> None:
         """Decide by another strategy or scheduler from the next decision on; raises what the decider does."""
         await self._around.decider.switch(site)
@@ -257,7 +261,7 @@ class SiteController:
             in_force_a = snapshot.evses[point.evse].ledger.limit_a
             if point.limit_a <= in_force_a:
                 return point
-            same_car = _transaction(snapshot, point.evse) == _transaction(asked, point.evse)
+            same_car = snapshot.evses[point.evse].transaction_id == asked.evses[point.evse].transaction_id
             return replace(point, limit_a=max(in_force_a, allowed_a[point.evse]) if same_car else in_force_a)
 
         return tuple(as_allowed(point) for point in decision.setpoints)
@@ -354,6 +358,7 @@ class SiteController:
 
     def _command(self, evse_id: EvseId, limit_a: float, decision: DecisionId, *, urgent: bool) -> None:
         now, evse = self._around.clock.now(), self.site.evse(evse_id)
+        session = self.picture.view(evse_id, now).session
         self._resends.sent(evse_id, now)
         self._around.send(
             ApplySetpoint(
@@ -366,9 +371,7 @@ class SiteController:
                 decision=decision,
                 at=now,
                 urgent=urgent,
-                transaction_id=None
-                if (session := self.picture.view(evse_id, now).session) is None
-                else session.transaction_id,
+                transaction_id=None if session is None else session.transaction_id,
             )
         )
 
@@ -394,8 +397,3 @@ class SiteController:
             if self.picture.linked(evse.id) and self.picture.entry(evse.id).limit_a > evse.failsafe_a:
                 self._around.store.put(*self.picture.sent(evse.id, evse.failsafe_a, self._around.clock.now()))
                 self._command(evse.id, evse.failsafe_a, decision, urgent=True)
-
-
-def _transaction(snapshot: SiteSnapshot, evse: EvseId) -> str | None:
-    session = snapshot.evses[evse].session
-    return None if session is None or session.ended_at is not None else session.transaction_id

@@ -78,7 +78,7 @@ class History:
     ) -> list[LoadStep]:
         """A feeder's load in [since, until), in steps; the present minute as the newest decision left it."""
         self._check(site)
-        self._bring_up_to_date(site)
+        self._controllers[site].tell_loads()
         return await self._store.query(lambda conn: load_queries.loads(conn, site, feeder, since, until, step_s))
 
     async def decision_marks(self, site: SiteId, since: datetime, until: datetime, step_s: int) -> list[DecisionMark]:
@@ -88,8 +88,9 @@ class History:
 
     async def months(self, site: SiteId, months: Sequence[Month]) -> list[MonthFigures]:
         """The figures of each month."""
-        self._bring_up_to_date(site)
-        served = self._controllers[site].site
+        controller = self._controllers[site]
+        controller.tell_loads()
+        served = controller.site
 
         def ask(conn: Connection) -> list[MonthFigures]:
             return [
@@ -157,9 +158,6 @@ class History:
         return await self._store.query(
             lambda conn: access.audit(conn, sites=named, caller=caller, limit=limit, cursor=cursor), ()
         )
-
-    def _bring_up_to_date(self, site: SiteId) -> None:
-        self._store.put(*self._controllers[site].picture.loads.rest())
 
     def _check(self, site: SiteId) -> None:
         if site not in self._controllers:

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import pytest
 import pytest_asyncio
@@ -14,9 +15,11 @@ from domain.rotation import RotationState
 from domain.session import Session
 from domain.setpoint import Decision, Rung
 from domain.site import Phase
+from headroom.history import History
 from headroom.monthly import last_months
 from inventory.load_book import FeederMinute, Shortfall
 from inventory.records import DecisionRecord, SessionRecord, session_id
+from inventory.store import Store
 from proxy.hold_office import HoldOffice
 from proxy.protocol.held import Doubt, Entry, Kind
 from proxy.settings import Counters, HoldSettings
@@ -69,6 +72,19 @@ async def test_what_is_decided_now_is_told_at_once(house: House) -> None:
     assert phase["largest_a"][-1] == 60.0, "what the meter read"
     assert 5.0 <= phase["base_a"][-1] + phase["ev_a"][-1] <= 60.0, "the mean"
     assert (await house.client.get("/api/v1/sites/demo/load?feeder=none")).status_code == 404
+
+
+async def test_the_present_minute_is_stored_by_its_controller_alone(house: House) -> None:
+    """In a fleet the controller's store is fenced; what another one wrote would come after a successor's."""
+
+    class Asked:
+        query = house.service.store.query
+
+    await house.decided()
+    now = house.service.clock.now()
+    history = History(cast(Store, Asked()), house.service.controllers)
+    steps = await history.loads(DEMO, FeederId("main"), now - timedelta(minutes=5), now + timedelta(minutes=1), 60)
+    assert steps
 
 
 @pytest.mark.parametrize(

@@ -251,9 +251,12 @@ async def test_a_publisher_whose_broker_no_longer_answers_can_be_ended(
         service = house.service
         watched = Watched(service.controllers, service.feed, service.store, service.clock, service.feed.newest)
         publisher = BrokerPublisher(broker, watched, pauses_s=(0.05,))
-        publishing = asyncio.get_running_loop().create_task(publisher.run())
-        await until(lambda: publisher._alarms or service.feed.newest)
-        await asyncio.sleep(0.5)
+        async with aiomqtt.Client("127.0.0.1", port) as client, asyncio.timeout(20):
+            await client.subscribe("#")
+            publishing = asyncio.get_running_loop().create_task(publisher.run())
+            async for message in client.messages:
+                if message.payload == b"online":
+                    break
         process.send_signal(signal.SIGSTOP)
         publishing.cancel()
         ended, _ = await asyncio.wait((publishing,), timeout=15)
