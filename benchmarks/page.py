@@ -112,10 +112,15 @@ def _late(what: str, seconds: float) -> TimeoutError:
 
 @contextmanager
 def _niced(chromium: str) -> Iterator[str]:
-    """A program that is Chromium, and steps back where the service wants the processor."""
+    """A program that is Chromium, and steps back where the service wants the processor.
+
+    Playwright gives it a session of its own. Where Linux groups tasks by session (autogroup), the groups share the
+    processor as equals whatever their tasks' niceness, so it is the group that must be niced too.
+    """
+    group_too = "[ -w /proc/self/autogroup ] && echo 19 >/proc/self/autogroup"
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder, "chromium")
-        script.write_text(f'#!/bin/sh\nexec nice -n 19 {chromium} "$@"\n')
+        script.write_text(f'#!/bin/sh\n{group_too}\nexec nice -n 19 {chromium} "$@"\n')
         script.chmod(0o755)
         yield str(script)
 

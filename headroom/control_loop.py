@@ -27,7 +27,7 @@ from headroom.resending import Resends, WriteBudgets, passed
 from headroom.site_picture import Change, SitePicture
 from headroom.statistics import Statistics, turns_passed
 from headroom.trial_limits import TrialLimits
-from headroom.waiting import Bell
+from headroom.waiting import Bell, rest_s
 from inventory.live import Records
 from inventory.records import Record
 from inventory.store import Store
@@ -36,8 +36,6 @@ log = structlog.get_logger()
 
 _PAUSE_S = 1.0
 """How long control rests at the fall-backs after a fault of its own, before it tries again."""
-_REST_S, _LONGEST_REST_S = 0.001, 0.5
-"""For each EVSE, and at most: a site rests after a decision, unless more than a sample comes; samples wait for it."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ class SiteController:
         self._resends = Resends()
         self._budgets = WriteBudgets()
         self._plan = compile_plan(self.site)
-        self._rest_s = min(_LONGEST_REST_S, _REST_S * len(self.site.evses))
+        self._took_ms = 0.0
         self.trials = TrialLimits(around.clock.now)
         self.wiring = PhaseProbe(self.site, partial(around.feed.publish, self.site.id, "phase_mapping"))
         self._rising: dict[EvseId, _Rise] = {}
@@ -179,7 +177,9 @@ class SiteController:
             try:
                 await self._turn()
                 if self.latest is not decided:
-                    await self._urgent.wait_at_most(self._around.clock, self._rest_s)
+                    await self._urgent.wait_at_most(
+                        self._around.clock, rest_s(len(self.site.evses), self._took_ms / 1000)
+                    )
             except Exception:
                 log.exception("control_failed", site=self.site.id)
                 self._lower_to_fall_backs()
@@ -229,7 +229,7 @@ class SiteController:
         if self._ended:
             return
         decision = self.wiring.marked(decision)
-        elapsed_ms = (around.mono() - begun_s) * 1000
+        self._took_ms = elapsed_ms = (around.mono() - begun_s) * 1000
         self.statistics.decided(decision.rung, elapsed_ms)
         records = self.picture.decided(decision, snapshot, elapsed_ms)
         around.store.put(*records)

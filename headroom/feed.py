@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -63,7 +64,8 @@ class Feed:
     async def batches(
         self, site: str, after: int | None = None, gather_s: float = 0.0
     ) -> AsyncGenerator[list[Notice], None]:
-        """The same by the handful: what came together, or within `gather_s` of the first."""
+        """The same by the handful: each at least `gather_s` after the one before, with all that came meanwhile."""
+        loop, told_s = asyncio.get_running_loop(), -math.inf
         queue: asyncio.Queue[Notice | None] = asyncio.Queue()
         missed = [] if after is None else [notice for notice in self._remembered if notice.id > after]
         newest = self._next_id - 1
@@ -76,12 +78,13 @@ class Feed:
             while True:
                 mine = [notice for notice in batch if notice is not None and notice.site == site]
                 if mine:
+                    told_s = loop.time()
                     yield mine
                 if batch and batch[-1] is None:
                     return
                 batch = [await queue.get()]
                 if gather_s and batch[0] is not None:
-                    await asyncio.sleep(gather_s)
+                    await asyncio.sleep(max(0.0, told_s + gather_s - loop.time()))
                 while not queue.empty():
                     batch.append(queue.get_nowait())
         finally:

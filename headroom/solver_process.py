@@ -1,7 +1,8 @@
 """A child process that decides, for one site or for several: started, asked one question at a time, replaced.
 
 A child that serves several sites compiles all of them as it starts. While it thinks about one, the others wait their
-turn; a wait is no fault of the child's, and it is not ended for it.
+turn; a wait is no fault of the child's, and it is not ended for it. Nor is one that is late: a new one would start with
+seconds of work, on a machine that is short of processors already. It is ended when it has not answered for long.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from typing import Any
 
 import structlog
 
@@ -27,6 +29,8 @@ log = structlog.get_logger()
 _START_LIMIT_S = 60.0
 _START_PAUSE_S = 5.0
 """Between two attempts to start a child that dies at once."""
+_HANGS_AFTER_S = 5.0
+"""A child that has been at one question for so long is not late: it hangs."""
 
 
 class SolverError(Exception):
@@ -43,6 +47,8 @@ class SolverProcess:
         self._pool: ProcessPoolExecutor | None = None
         self._warming: asyncio.Future[int] | None = None
         self._warmed_s = -math.inf
+        self._at: tuple[asyncio.Future[bytes], float] | None = None
+        """The question that the child was asked last, and when."""
         self.lost = 0
 
     @property
@@ -89,10 +95,11 @@ class SolverProcess:
             self._see_to_start()
             raise SolverError("the solver's process is starting")
         try:
-            call = asyncio.get_running_loop().run_in_executor(pool, _answer, site, pack(question))
-            return unpack_answer(await asyncio.wait_for(call, budget_s))
+            return await self._answer_of(pool, site, question, budget_s)
         except TimeoutError:
             why = f"the solver did not answer within {1000 * budget_s:.0f} ms"
+            if not self._hangs():
+                raise SolverError(why) from None
         except BrokenProcessPool:
             why = "the solver's process died"
         except Exception as error:
@@ -100,6 +107,25 @@ class SolverProcess:
         if pool is self._pool:
             self._replace()
         raise SolverError(why)
+
+    async def _answer_of(
+        self, pool: ProcessPoolExecutor, site: SiteId, question: Question, budget_s: float
+    ) -> Decision:
+        """Raises `TimeoutError` where it is late; a late answer to an earlier question is waited for, and left."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(budget_s):
+            if self._at is not None:
+                await asyncio.wait({self._at[0]})
+            call = loop.run_in_executor(pool, _answer, site, pack(question))
+            call.add_done_callback(_ignore_failure)
+            self._at = call, loop.time()
+            return unpack_answer(await asyncio.shield(call))
+
+    def _hangs(self) -> bool:
+        """Whether the child has been at its question for longer than one can take."""
+        if self._at is None or self._at[0].done():
+            return False
+        return asyncio.get_running_loop().time() - self._at[1] >= _HANGS_AFTER_S
 
     async def switch(self, site: Site) -> None:
         """Decide for another version of a site; the child that knows it is ready when this returns.
@@ -121,7 +147,7 @@ class SolverProcess:
                 fresh.close()
                 raise
             retired = self._pool
-            self._sites = sites
+            self._sites, self._at = sites, None
             self._pool, self._warming, self._warmed_s = fresh._pool, fresh._warming, fresh._warmed_s
             retired.shutdown(wait=False)  # after what it is still asked
 
@@ -129,7 +155,7 @@ class SolverProcess:
         """End the child at once."""
         if self._pool is not None:
             end(self._pool)
-        self._pool = self._warming = None
+        self._pool = self._warming = self._at = None
 
     def _see_to_start(self) -> None:
         """A child that died or hung while it started is replaced too, after a pause."""
@@ -160,7 +186,7 @@ class SolverProcess:
         return self._warming
 
 
-def _ignore_failure(future: "asyncio.Future[int]") -> None:
+def _ignore_failure(future: "asyncio.Future[Any]") -> None:
     if not future.cancelled():
         future.exception()
 

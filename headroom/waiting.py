@@ -1,8 +1,17 @@
-"""Waiting for an event or for the clock, whichever comes first."""
+"""Waiting for an event or for the clock, whichever comes first; and how long a site rests between decisions."""
 
 import asyncio
+from typing import Final
 
 from domain.ports import Clock
+
+_REST_S: Final = 0.001
+"""For each EVSE."""
+_LONGEST_REST_S: Final = 0.5
+"""Of a site whose decisions are quick."""
+_RESTS: Final = 5.0
+"""So many times what the decision took."""
+_SLOWEST_REST_S: Final = 2.0
 
 
 class Bell:
@@ -60,3 +69,11 @@ def unless_cancelled() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
+
+
+def rest_s(evses: int, took_s: float) -> float:
+    """How long a site of so many EVSEs rests after a decision that took so long, unless more than a sample comes.
+
+    Samples wait for its end. A large site is sampled all the time, and a slow machine must not decide all the time.
+    """
+    return max(min(_LONGEST_REST_S, _REST_S * evses), min(_SLOWEST_REST_S, _RESTS * took_s))

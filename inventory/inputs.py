@@ -1,7 +1,9 @@
 """What a decision looked at, small enough to keep with every one: idle EVSEs and defaults are left out."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import fields
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from domain.ids import EvseId
@@ -15,20 +17,15 @@ from inventory.spelling import plain, typed
 
 
 def inputs_of(snapshot: SiteSnapshot) -> dict[str, Any]:
-    """A snapshot as JSON values: `at`, `feeders`, `evses` (those with a session, current or an unsettled limit),
-    `limits`. The site itself is known by its digest, the rotation is in the decision.
+    """A snapshot, ready for `dump_json`: `at`, `feeders`, `evses` (those with a session, current or an unsettled
+    limit), `limits`. The site itself is known by its digest, the rotation is in the decision.
     """
     return {
-        "at": snapshot.at.isoformat(),
-        "feeders": {view.feeder: _feeder(view) for view in snapshot.feeders.values()},
+        "at": snapshot.at,
+        "feeders": {view.feeder: _FEEDER.of(view) for view in snapshot.feeders.values()},
         "evses": {view.evse: _evse(view) for view in snapshot.evses.values() if not _idle(view)},
-        "limits": plain(list(snapshot.limits)),
+        "limits": list(snapshot.limits),
     }
-
-
-def _feeder(view: FeederView) -> dict[str, Any]:
-    found: dict[str, Any] = plain(view)
-    return {name: value for name, value in found.items() if name != "feeder" and value not in (None, {})}
 
 
 def _idle(view: EvseView) -> bool:
@@ -39,27 +36,36 @@ def _idle(view: EvseView) -> bool:
 def _evse(view: EvseView) -> dict[str, Any]:
     sample = view.sample
     found: dict[str, Any] = {
-        "state": view.state.value,
+        "state": view.state,
         "linked": view.linked,
-        "session": _session(view.session) if view.session is not None else None,
-        "ledger": _ledger(view.ledger),
+        "session": _SESSION.of(view.session) if view.session is not None else None,
+        "ledger": _LEDGER.of(view.ledger),
         "csms_limit_a": view.csms_limit_a,
         "seen_max_a": view.seen_max_a,
         "measured_a": sample.current_a if sample is not None else None,
-        "measured_at": sample.received_at.isoformat() if sample is not None else None,
+        "measured_at": sample.received_at if sample is not None else None,
     }
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _session(session: Session) -> dict[str, Any]:
-    found: dict[str, Any] = plain(session)
-    return {name: value for name, value in found.items() if value is not None and name not in {"evse", "id_tag_hash"}}
+_NOTHING: tuple[object, ...] = ((), {})
 
 
-def _ledger(entry: LedgerEntry) -> dict[str, Any]:
-    found: dict[str, Any] = plain(entry)
-    listed = {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
-    return {name: value for name, value in listed.items() if value not in (None, [])}
+class _Facts:
+    """Takes what is said by some of the fields of a class."""
+
+    def __init__(self, kind: type, left_out: Collection[str] = ()) -> None:
+        self._names = tuple(one.name for one in fields(kind) if one.name not in left_out)
+        self._values = attrgetter(*self._names)
+
+    def of(self, one: object) -> dict[str, Any]:
+        """By name; what is not known is left out."""
+        told = zip(self._names, self._values(one), strict=True)
+        return {name: value for name, value in told if value is not None and value not in _NOTHING}
+
+
+_SESSION, _LEDGER = _Facts(Session, ("evse", "id_tag_hash")), _Facts(LedgerEntry)
+_FEEDER = _Facts(FeederView, ("feeder",))
 
 
 def snapshot_of(site: Site, inputs: Mapping[str, Any], rotation: RotationState) -> SiteSnapshot:

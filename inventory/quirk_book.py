@@ -98,8 +98,11 @@ class QuirkBook:
             if after != of_model:
                 self.models[event.model] = after
                 found.append(after)
-        if found:
-            self._effective.clear()
+        for one in found:
+            if isinstance(one, ModelQuirks):
+                self._effective.clear()
+            else:
+                self._effective.pop(one.charger, None)
         return found
 
     def edit_charger(self, charger: ChargerId, edits: Mapping[str, Any]) -> ChargerQuirks:

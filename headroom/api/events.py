@@ -15,8 +15,9 @@ from headroom.service import Service
 
 _ASK_AGAIN_S = 15.0
 """How often it is asked whether the caller may still listen."""
-_GATHER_S = 0.05
-"""What comes within it is written at once: a large site changes hundreds of times a second."""
+_GATHER_S = 0.25
+"""A listener is written to no more often: a large site changes hundreds of times a second, and a page that drew each
+change by itself would do nothing else. What comes after a quiet while is written at once."""
 _TICK_S = 2.0
 """How often the service's time is told; it also keeps a quiet connection open."""
 

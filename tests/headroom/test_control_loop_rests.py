@@ -2,21 +2,32 @@
 
 import asyncio
 
+import pytest
 from loop_world import IDS, SITE, START, Loop, Scripted
 
 from domain.events import EvseMetered, SessionEnded
 from domain.metering import EvseSample
+from headroom import control_loop
+from headroom.waiting import rest_s
 from simulators import virtual_time
 
 REST_S = 0.4
 
 
-def test_samples_wait_while_a_site_rests_and_what_else_happens_does_not() -> None:
+def test_a_site_rests_by_its_size_and_by_what_a_decision_takes() -> None:
+    assert rest_s(20, 0.0) == 0.02
+    assert rest_s(5_000, 0.0) == 0.5
+    assert rest_s(20, 0.1) == 0.5
+    assert rest_s(20, 9.0) == 2.0
+
+
+def test_samples_wait_while_a_site_rests_and_what_else_happens_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control_loop, "rest_s", lambda _evses, _took_s: REST_S)
+
     async def main() -> None:
         loop = Loop(decider := Scripted(dict.fromkeys(IDS, 12.0)))
         await loop.open()
         await loop.settled_at(12.0)
-        loop.controller._rest_s = REST_S
 
         def sampled(number: int, amps: float) -> None:
             charger, now = SITE.chargers[number], loop.clock.now()

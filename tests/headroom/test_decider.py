@@ -67,7 +67,8 @@ async def test_a_solver_that_dies_costs_a_rung_and_is_replaced(decider: ProcessD
     assert (await decider.decide(asked)).rung is Rung.STRATEGY
 
 
-async def test_a_solver_that_hangs_costs_a_rung_within_the_time_budget() -> None:
+async def test_a_solver_that_hangs_costs_a_rung_within_the_time_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(solver_process, "_HANGS_AFTER_S", 0.5)
     site = building(budget_ms=300)
     decider = ProcessDecider(site)
     try:
@@ -76,10 +77,35 @@ async def test_a_solver_that_hangs_costs_a_rung_within_the_time_budget() -> None
         os.kill(hung, signal.SIGSTOP)
         async with asyncio.timeout(30):
             decision = await decider.decide(question(site))
-        assert decision.rung is Rung.WATER_FILLING
-        assert "300 ms" in decision.rung_why
-        await asyncio.sleep(0.5)
-        assert decider.child.pid != hung
+            assert decision.rung is Rung.WATER_FILLING
+            assert "300 ms" in decision.rung_why
+            assert decider.child.pid == hung
+            while decider.child.pid == hung:
+                assert (await decider.decide(question(site))).rung is Rung.WATER_FILLING
+            assert decider.child.lost == 1
+            await decider.start()
+            while (await decider.decide(question(site))).rung is not Rung.STRATEGY:
+                await asyncio.sleep(0.1)
+    finally:
+        decider.close()
+
+
+async def test_a_solver_that_is_late_is_kept_and_its_late_answer_is_nobodys() -> None:
+    site = building(budget_ms=300)
+    decider = ProcessDecider(site)
+    early = question(site)
+    late = Question(early.snapshot, "test", DecisionId("late"))
+    try:
+        await decider.start()
+        pid = await pid_of(decider)
+        os.kill(pid, signal.SIGSTOP)
+        assert (await decider.decide(late)).rung is Rung.WATER_FILLING
+        assert (await decider.decide(late)).rung is Rung.WATER_FILLING
+        os.kill(pid, signal.SIGCONT)
+        async with asyncio.timeout(30):
+            while (decision := await decider.decide(early)).rung is not Rung.STRATEGY:
+                await asyncio.sleep(0.1)
+        assert (decision.id, decider.child.pid, decider.child.lost) == ("d1", pid, 0)
     finally:
         decider.close()
 

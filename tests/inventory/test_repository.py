@@ -46,6 +46,7 @@ from inventory.records import (
 from inventory.repository import load_state, save_site, site_digest, write
 from inventory.retention import prune
 from inventory.site_file import parse_site
+from inventory.spelling import plain
 
 SITE = site()
 
@@ -130,7 +131,7 @@ def test_a_decision_comes_back_whole(conn: Connection) -> None:
     live.apply(started(1), after(1))
     live.apply(metered(2, 9.0, tx="7", line_a=(9.0, 8.9)), after(2))
     snapshot = live.snapshot(after(3), feeders={})
-    inputs = inputs_of(snapshot)
+    inputs = plain(inputs_of(snapshot))
     assert inputs["evses"]["E1"]["measured_a"] == 9.0
     made = decision(3, 6.0, 0.0, 12.5, alarms=(alarm(),))
     write(conn, live.decided(made, snapshot=snapshot, elapsed_ms=1.5))

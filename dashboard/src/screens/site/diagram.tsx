@@ -11,6 +11,8 @@ import { EvseTile } from "./evse-tile";
 import { PhaseBar } from "./phase-bar";
 
 const DENSE_FROM = 40;
+/** So many are never all at rest: bars that glide would have the browser paint every frame, for ever. */
+const STILL_FROM = 100;
 
 export function Diagram({ building }: { building: Building }) {
   const site = building.site.value;
@@ -25,7 +27,7 @@ export function Diagram({ building }: { building: Building }) {
   }, [order, building]);
   if (site === null) return null;
   return (
-    <ul class="diagram">
+    <ul class={order.length >= STILL_FROM ? "diagram diagram-still" : "diagram"}>
       {site.feeders
         .filter((feeder) => feeder.parent === null)
         .map((feeder) => (
