@@ -11,7 +11,7 @@ from typing import Final
 
 _LONGEST_LINE: Final = 2**24
 _ANSWERS_WITHIN_S: Final = 10.0
-_READY_WITHIN_S: Final = 60.0
+_READY_WITHIN_S: Final = 150.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ class Chargers:
         self._asked_s = asyncio.get_running_loop().time()
 
     async def connect(self, ocpp_port: int) -> None:
-        """Until every charger has its transaction, and sends its meter values."""
+        """Until every charger has its transaction and its limit, and sends its meter values."""
         self._say(str(ocpp_port))
-        await _line(self._process, "every charger has its transaction", _READY_WITHIN_S)
+        await _line(self._process, "every charger has its transaction, and a limit to charge at", _READY_WITHIN_S)
 
     async def passed(self) -> Passed:
         """What was relayed since this was asked last."""

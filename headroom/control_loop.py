@@ -27,7 +27,7 @@ from headroom.resending import Resends, WriteBudgets, passed
 from headroom.site_picture import Change, SitePicture
 from headroom.statistics import Statistics, turns_passed
 from headroom.trial_limits import TrialLimits
-from headroom.waiting import Bell, rest_s
+from headroom.waiting import Bell, in_handfuls, rest_s
 from inventory.live import Records
 from inventory.records import Record
 from inventory.store import Store
@@ -177,9 +177,8 @@ class SiteController:
             try:
                 await self._turn()
                 if self.latest is not decided:
-                    await self._urgent.wait_at_most(
-                        self._around.clock, rest_s(len(self.site.evses), self._took_ms / 1000)
-                    )
+                    rest = rest_s(len(self.site.evses), self._took_ms / 1000)
+                    await self._urgent.wait_at_most(self._around.clock, rest)
             except Exception:
                 log.exception("control_failed", site=self.site.id)
                 self._lower_to_fall_backs()
@@ -246,7 +245,7 @@ class SiteController:
             notice = decision_notice(decision, changed, explained, elapsed_ms)
             around.feed.publish(self.site.id, "decision", notice)
         fresh = events == self._events
-        self._carry_out(decision, decision.setpoints if fresh else self._by_new_facts(decision, snapshot))
+        await self._carry_out(decision, decision.setpoints if fresh else self._by_new_facts(decision, snapshot))
 
     def _by_new_facts(self, decision: Decision, asked: SiteSnapshot) -> tuple[Setpoint, ...]:
         """The set-points where something happened while they were thought out: rises only as far as that allows."""
@@ -270,9 +269,9 @@ class SiteController:
         before = self._setpoints.get(point.evse)
         return before is None or before.limit_a != point.limit_a
 
-    def _carry_out(self, decision: Decision, points: tuple[Setpoint, ...]) -> None:
+    async def _carry_out(self, decision: Decision, points: tuple[Setpoint, ...]) -> None:
         """Send what changed: reductions at once, increases when they are durable (`_keep_raising`)."""
-        now = self._around.clock.now()
+        now, lower = self._around.clock.now(), []
         for point in points:
             if not self.picture.linked(point.evse):
                 continue
@@ -280,20 +279,22 @@ class SiteController:
             told_a = self._told_a(point.evse)
             if told_a > 0.0 and self.picture.wakes_up(point.evse, now):
                 log.info("wake_up", evse=point.evse, limit_a=point.limit_a)
-                self._rising.pop(point.evse, None)
-                self._send(replace(point, limit_a=0.0), decision.id, urgent=True)
+                lower.append(replace(point, limit_a=0.0))
             elif point.limit_a > told_a:
-                if not self._may_raise(point.evse, now):
-                    continue
-                if rise is None or rise.point.limit_a != point.limit_a:
+                news = rise is None or rise.point.limit_a != point.limit_a
+                if news and self._may_raise(point.evse, now):
                     self._rising[point.evse] = _Rise(point, decision.id, told_a)
             elif point.limit_a < told_a or rise is not None or self._must_repeat(point, now):
-                self._rising.pop(point.evse, None)
-                self._send(point, decision.id, urgent=True)
+                lower.append(point)
+        for point in lower:
+            self._rising.pop(point.evse, None)
         for evse, rise in self._rising.items():
             self._around.store.put(*self.picture.sent(evse, rise.point.limit_a, now))
         if self._rising:
             self._rise.set()
+        async for point in in_handfuls(lower):
+            if self.picture.linked(point.evse) and not self._ended:
+                self._send(point, decision.id, urgent=True)
 
     def _told_a(self, evse: EvseId) -> float:
         """The newest limit that went out, or that a restart brought back."""
@@ -305,20 +306,21 @@ class SiteController:
         while not self._ended:
             await self._rise.wait()
             self._rise.clear()
-            batch = dict(self._rising)
+            batch = tuple(self._rising.values())
             try:
                 await self._around.store.flush()
             except Exception as error:  # whatever went wrong, it is not durable
                 log.error("increase_withheld", why="it could not be made durable", error=str(error))
                 self._finish(batch, self._withhold)
             else:
-                self._finish(batch, self._send_rise)
+                async for rise in in_handfuls(batch):
+                    self._finish([rise], self._send_rise)
 
-    def _finish(self, batch: Mapping[EvseId, _Rise], finish: Callable[[_Rise], None]) -> None:
+    def _finish(self, batch: Iterable[_Rise], finish: Callable[[_Rise], None]) -> None:
         """Finish those of the increases that no newer decision has replaced meanwhile."""
-        for evse, rise in batch.items():
-            if self._rising.get(evse) is rise and not self._ended:
-                del self._rising[evse]
+        for rise in batch:
+            if self._rising.get(rise.point.evse) is rise and not self._ended:
+                del self._rising[rise.point.evse]
                 finish(rise)
 
     def _send_rise(self, rise: _Rise) -> None:
@@ -382,7 +384,7 @@ class SiteController:
 
     def hand_over(self) -> None:
         """Before another process goes on: all is written down, and limits in force stay. Nothing is decided after."""
-        self._finish(dict(self._rising), self._withhold)
+        self._finish(tuple(self._rising.values()), self._withhold)
         self._ended = True
         self._wake.ring()
         self._urgent.ring()
@@ -392,7 +394,7 @@ class SiteController:
 
     def _lower_to_fall_backs(self) -> None:
         decision = DecisionId(self._around.new_id())
-        self._finish(dict(self._rising), self._withhold)
+        self._finish(tuple(self._rising.values()), self._withhold)
         for evse in self.site.evses:
             if self.picture.linked(evse.id) and self.picture.entry(evse.id).limit_a > evse.failsafe_a:
                 self._around.store.put(*self.picture.sent(evse.id, evse.failsafe_a, self._around.clock.now()))

@@ -1,9 +1,12 @@
-"""Waiting for an event or for the clock, whichever comes first; and how long a site rests between decisions."""
+"""Waiting for an event or for the clock, whichever comes first; how long to rest, and when others have a turn."""
 
 import asyncio
-from typing import Final
+from collections.abc import AsyncGenerator, Iterable
+from typing import Final, TypeVar
 
 from domain.ports import Clock
+
+T = TypeVar("T")
 
 _REST_S: Final = 0.001
 """For each EVSE."""
@@ -12,6 +15,8 @@ _LONGEST_REST_S: Final = 0.5
 _RESTS: Final = 5.0
 """So many times what the decision took."""
 _SLOWEST_REST_S: Final = 2.0
+_HANDFUL: Final = 16
+"""Limits that are sent in one go: some 5 ms."""
 
 
 class Bell:
@@ -77,3 +82,11 @@ def rest_s(evses: int, took_s: float) -> float:
     Samples wait for its end. A large site is sampled all the time, and a slow machine must not decide all the time.
     """
     return max(min(_LONGEST_REST_S, _REST_S * evses), min(_SLOWEST_REST_S, _RESTS * took_s))
+
+
+async def in_handfuls(work: Iterable[T]) -> AsyncGenerator[T, None]:
+    """The pieces of work one by one; between handfuls of them everybody else has a turn."""
+    for number, piece in enumerate(work, 1):
+        yield piece
+        if number % _HANDFUL == 0:
+            await asyncio.sleep(0)
