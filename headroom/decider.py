@@ -3,6 +3,7 @@
 A solver that hangs or dies costs one rung of the ladder, never a decision: the inline fall-back starts below it.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -61,7 +62,8 @@ class ProcessDecider:
         try:
             return await self.child.ask(self._site.id, question, self._site.control.time_budget_ms / 1000)
         except SolverError as error:
-            return answer(question, self._plan, Rung.WATER_FILLING, str(error))
+            # On a thread: the solver is late where the machine is busy, and others are to have their turn meanwhile.
+            return await asyncio.to_thread(answer, question, self._plan, Rung.WATER_FILLING, str(error))
 
     async def switch(self, site: Site) -> None:
         """Decide for another version of the same site; the child that knows it is ready when this returns.

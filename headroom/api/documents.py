@@ -97,57 +97,66 @@ def _feeder(feeder: Feeder, snapshot: SiteSnapshot, ev_a: PhaseAmps, measured_a:
 
 def session_document(session: Session) -> SessionDocument:
     """A car's stay."""
-    return SessionDocument(
-        id=session_id(session),
-        evse=session.evse,
-        transaction_id=session.transaction_id,
-        started_at=session.started_at,
-        ended_at=session.ended_at,
-        energy_kwh=round(session.energy_wh / 1000, 3),
-        departure_at=session.departure_at,
-        energy_wanted_kwh=None if session.energy_wanted_wh is None else session.energy_wanted_wh / 1000,
-        priority=session.priority,
-    )
+    return SessionDocument(**_session(session))
+
+
+def _session(session: Session) -> dict[str, Any]:
+    return {
+        "id": session_id(session),
+        "evse": session.evse,
+        "transaction_id": session.transaction_id,
+        "started_at": session.started_at,
+        "ended_at": session.ended_at,
+        "energy_kwh": round(session.energy_wh / 1000, 3),
+        "departure_at": session.departure_at,
+        "energy_wanted_kwh": None if session.energy_wanted_wh is None else session.energy_wanted_wh / 1000,
+        "priority": session.priority,
+    }
 
 
 def evse_document(controller: SiteController, view: EvseView, now: datetime) -> EvseDocument:
     """One EVSE as it is now, and why."""
+    return EvseDocument(**evse_fields(controller, view, now))
+
+
+def evse_fields(controller: SiteController, view: EvseView, now: datetime) -> dict[str, Any]:
+    """The fields of an `EvseDocument`. A list of hundreds, of which all change every second, is written from these."""
     evse = controller.site.evse(view.evse)
     setpoint = controller.latest_setpoint(view.evse)
     reason = None if setpoint is None else setpoint.reason
     told = controller.picture.live.setpoint(view.evse)
     wiring = controller.wiring.found.get(view.evse)
-    return EvseDocument(
-        id=evse.id,
-        charger=evse.charger,
-        connector=evse.connector,
-        feeder=evse.feeder,
-        phases=list(evse.phases),
-        version=controller.version(evse.charger),
-        state=view.state,
-        linked=view.linked,
-        session=None if view.session is None else session_document(view.session),
-        setpoint_a=None if setpoint is None else setpoint.limit_a,
-        target_a=None if setpoint is None else setpoint.target_a,
-        in_force_a=view.ledger.limit_a,
-        counted_a=round(counted_a(view.ledger, evse, now), 2),
-        confirmed=view.ledger.settled,
-        trusted=view.ledger.trusted,
-        measured_a=view.ledger.measured_a,
-        measured_at=view.ledger.measured_at,
-        schedule_a=told.schedule_a,
-        schedule_at=told.schedule_at,
-        ignored_a=told.ignored_a,
-        ignored_at=told.ignored_at,
-        stays_paused_since=view.stays_paused_since,
-        wiring=None if wiring is None else WiringDocument.model_validate(wiring),
-        reason=None if reason is None else reason.text,
-        reason_kind=None if reason is None else reason.kind,
-        reason_feeder=None if reason is None else reason.feeder,
-        reason_phase=None if reason is None else reason.phase,
-        place=None if reason is None else reason.place,
-        next_turn_at=None if reason is None else reason.next_turn_at,
-    )
+    return {
+        "id": evse.id,
+        "charger": evse.charger,
+        "connector": evse.connector,
+        "feeder": evse.feeder,
+        "phases": list(evse.phases),
+        "version": controller.version(evse.charger),
+        "state": view.state,
+        "linked": view.linked,
+        "session": None if view.session is None else _session(view.session),
+        "setpoint_a": None if setpoint is None else setpoint.limit_a,
+        "target_a": None if setpoint is None else setpoint.target_a,
+        "in_force_a": view.ledger.limit_a,
+        "counted_a": round(counted_a(view.ledger, evse, now), 2),
+        "confirmed": view.ledger.settled,
+        "trusted": view.ledger.trusted,
+        "measured_a": view.ledger.measured_a,
+        "measured_at": view.ledger.measured_at,
+        "schedule_a": told.schedule_a,
+        "schedule_at": told.schedule_at,
+        "ignored_a": told.ignored_a,
+        "ignored_at": told.ignored_at,
+        "stays_paused_since": view.stays_paused_since,
+        "wiring": None if wiring is None else WiringDocument.model_validate(wiring).model_dump(mode="json"),
+        "reason": None if reason is None else reason.text,
+        "reason_kind": None if reason is None else reason.kind,
+        "reason_feeder": None if reason is None else reason.feeder,
+        "reason_phase": None if reason is None else reason.phase,
+        "place": None if reason is None else reason.place,
+        "next_turn_at": None if reason is None else reason.next_turn_at,
+    }
 
 
 def setpoint_document(setpoint: Setpoint) -> SetpointDocument:

@@ -12,6 +12,7 @@ from api_world import House, a_house
 from domain.ids import EvseId
 from domain.site import Phase
 from ems.phase_mapping import PhaseMapping, Verdict
+from headroom.api.models import EvseDocument
 
 
 @pytest_asyncio.fixture
@@ -53,6 +54,19 @@ async def test_what_the_wiring_test_found_stands_with_the_evse(house: House) -> 
     assert wiring["verdict"] == "wrong"  # type: ignore[index]
     assert wiring["found"] == ["C"]  # type: ignore[index]
     assert "C follow it" in wiring["text"]  # type: ignore[index]
+
+
+async def test_the_list_of_evses_is_written_as_its_documents_are(house: House) -> None:
+    evse, now = house.site.evse(EvseId("P1-01")), house.service.clock.now()
+    mapping = PhaseMapping(evse.id, evse.feeder, now, Verdict.RIGHT, evse.phases, (Phase.A,), {Phase.A: 1.0}, 0.995, 6)
+    house.service.controllers[house.site.id].wiring.found[evse.id] = mapping
+    answer = await house.client.get("/api/v1/sites/demo/evses")
+    items = answer.json()["items"]
+    assert answer.headers["content-type"] == "application/json"
+    assert items[0]["session"] is not None
+    assert items[0]["wiring"] is not None
+    assert [EvseDocument.model_validate(item).model_dump(mode="json") for item in items] == items
+    assert set(items[1]) == set(EvseDocument.model_fields)
 
 
 async def test_a_reading_moves_the_tree(house: House) -> None:
