@@ -116,9 +116,11 @@ class _BatchedStore(ABC):
         """See `Store`."""
         if about is not None and not self._waits_for(about):
             return
+        # What comes meanwhile is the next one's: it would have no end. Those who wait together need one write, not each
+        # its own.
+        asked = self._pending.mark()
         async with self._writer:
             self._refuse_if_lost()
-            asked = self._pending.mark()  # what comes meanwhile is the next one's: it would have no end
             while self._pending.holds(asked):
                 await self._write_some()
 

@@ -157,6 +157,27 @@ async def test_a_cancelled_write_is_written_later(database: str) -> None:
     await made.close()
 
 
+async def test_those_who_wait_together_need_one_write(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = await AsyncStore.open(database)
+    await made.transact(lambda conn: save_site(conn, SITE, T0))
+    real, loop, written = repository.write, asyncio.get_running_loop(), []
+
+    def more_comes_meanwhile(conn: Any, batch: Any) -> None:
+        written.append(batch)
+        loop.call_soon_threadsafe(made.put, ReadingRecord(reading(100 + len(written), 1, 1, 1)))
+        real(conn, batch)
+
+    monkeypatch.setattr(repository, "write", more_comes_meanwhile)
+    made.put(ledger(1))
+    first = loop.create_task(made.flush())
+    await until(lambda: len(written) == 1)
+    made.put(ledger(2))
+    await asyncio.gather(first, *(made.flush() for _ in range(5)))
+    assert len(written) <= 3, "the first, what was put after it, and at most one that began before all were there"
+    assert (await known(made)).ledger == {E1: granted(2, 6.0)}
+    await made.close()
+
+
 async def test_pruning_and_questions_go_through_the_store(a_store: Any) -> None:
     a_store.put(ReadingRecord(reading(1, 1, 1, 1)))
     counts = await a_store.transact(lambda conn: prune(conn, after(10)))
