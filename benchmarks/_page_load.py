@@ -1,9 +1,9 @@
 """Chargers that charge, and their CSMS: `python -m benchmarks._page_load CHARGERS`, driven by lines on stdin.
 
-Prints the CSMS's port; takes the proxy's; prints `ready` when every charger has its transaction, and a
+Prints the CSMS's port; takes the proxy's; prints `ready` when every charger has its transaction, and has been given a
 limit that its car can charge at. Each sends its meter values once a second, with a current of its own that never stays
-and never passes its limit. For every line that comes it prints the round so
-far as JSON: the milliseconds of each message from its charger's socket to the CSMS's, and begins a new one.
+and never passes its limit. For every line that comes it prints the round so far as JSON: the milliseconds of each
+message from its charger's socket to the CSMS's, and begins a new one.
 """
 
 import asyncio
@@ -29,7 +29,6 @@ _ANSWERS: dict[str, dict[str, object]] = {
 
 _LEAST_A = 6.0
 """What every charger is given at least, once all are heard."""
-_LOOKS_EVERY_S = 0.5
 
 
 class _Round:
@@ -78,8 +77,9 @@ class _Charger:
         self._count = 0
         self._replies: asyncio.Queue[dict[str, object]] = asyncio.Queue()
         self._energy_wh = 0.0
-        self.limit_a = 0.0
-        """The newest that it was told."""
+        self._limit_a = 0.0
+        self.may_charge = asyncio.Event()
+        """It has been given enough."""
 
     async def begin(self, port: int) -> ClientConnection:
         """Connect, say what it is, and start a transaction."""
@@ -108,7 +108,7 @@ class _Charger:
             await asyncio.sleep(max(0.0, due_s - time.perf_counter()))
 
     def _sample(self) -> dict[str, object]:
-        current_a = min(random.uniform(1.0, _LEAST_A), self.limit_a)
+        current_a = min(random.uniform(1.0, _LEAST_A), self._limit_a)
         self._energy_wh += current_a * 208 / 3600
         values = [
             {"value": f"{current_a:.1f}", "measurand": "Current.Import", "unit": "A", "phase": phase}
@@ -135,7 +135,9 @@ class _Charger:
             if frame[0] == 2:
                 if frame[2] == "SetChargingProfile":
                     schedule = frame[3]["csChargingProfiles"]["chargingSchedule"]
-                    self.limit_a = schedule["chargingSchedulePeriod"][0]["limit"]
+                    self._limit_a = schedule["chargingSchedulePeriod"][0]["limit"]
+                    if self._limit_a >= _LEAST_A:
+                        self.may_charge.set()
                 answer = _ANSWERS.get(frame[2], {"status": "Accepted"})
                 await socket.send(json.dumps([3, frame[1], answer]))
             elif frame[0] == 3:
@@ -157,8 +159,8 @@ async def main(count: int) -> None:
         for first in range(0, count, 25):
             sockets += await asyncio.gather(*(one.begin(port) for one in chargers[first : first + 25]))
         charging = [loop.create_task(one.charge(socket)) for one, socket in zip(chargers, sockets, strict=True)]
-        while any(one.limit_a < _LEAST_A for one in chargers):
-            await asyncio.sleep(_LOOKS_EVERY_S)
+        for one in chargers:
+            await one.may_charge.wait()
         print("ready", flush=True)
         while await line():
             print(passed.told(), flush=True)

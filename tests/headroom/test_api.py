@@ -58,7 +58,9 @@ async def test_what_the_wiring_test_found_stands_with_the_evse(house: House) -> 
 
 async def test_the_list_of_evses_is_written_as_its_documents_are(house: House) -> None:
     evse, now = house.site.evse(EvseId("P1-01")), house.service.clock.now()
-    mapping = PhaseMapping(evse.id, evse.feeder, now, Verdict.AS_WRITTEN, evse.phases, (Phase.A,), {Phase.A: 1.0}, 0.995, 6)
+    mapping = PhaseMapping(
+        evse.id, evse.feeder, now, Verdict.AS_WRITTEN, evse.phases, (Phase.A,), {Phase.A: 1.0}, 0.995, 6
+    )
     house.service.controllers[house.site.id].wiring.found[evse.id] = mapping
     answer = await house.client.get("/api/v1/sites/demo/evses")
     items = answer.json()["items"]
