@@ -1,10 +1,12 @@
 """Where a decision is computed: inline in virtual time, in a process of its own in live service.
 
-A solver that hangs or dies costs one rung of the ladder, never a decision: the inline fall-back starts below it.
+A solver that hangs or dies costs one rung of the ladder, never a decision: the fall-back in this process starts below.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Protocol
 
 from domain.ids import SiteId
@@ -43,15 +45,18 @@ class InlineDecider:
 
 
 class ProcessDecider:
-    """Decides in a child process, within the site's time budget; below it, water-filling inline.
+    """Decides in a child process, within the site's time budget; below it, water-filling in this one.
 
-    The child may serve several sites (`shared`). It is replaced after it hung or died.
+    The child may serve several sites (`shared`). It is replaced after it hung or died. Water-filling has a thread of
+    its own: a solver is late where the machine is busy, others are to have their turn meanwhile, and the loop's common
+    threads may all be held by names that are not resolved.
     """
 
     def __init__(self, site: Site, child: SolverProcess | None = None) -> None:
         self._site = site
         self._plan = compile_plan(site)
         self.child = SolverProcess([site]) if child is None else child
+        self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="water-filling")
 
     async def start(self) -> None:
         """Start the child, if none is starting, and wait until it can answer."""
@@ -62,8 +67,8 @@ class ProcessDecider:
         try:
             return await self.child.ask(self._site.id, question, self._site.control.time_budget_ms / 1000)
         except SolverError as error:
-            # On a thread: the solver is late where the machine is busy, and others are to have their turn meanwhile.
-            return await asyncio.to_thread(answer, question, self._plan, Rung.WATER_FILLING, str(error))
+            work = partial(answer, question, self._plan, Rung.WATER_FILLING, str(error))
+            return await asyncio.get_running_loop().run_in_executor(self._beside, work)
 
     async def switch(self, site: Site) -> None:
         """Decide for another version of the same site; the child that knows it is ready when this returns.
