@@ -3,10 +3,12 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
 from loop_world import IDS, SITE, START, Loop, Scripted
 
 from domain.commands import ApplySetpoint
 from domain.events import SessionEnded
+from headroom import waiting
 from inventory.records import LedgerRecord, Record
 from simulators import virtual_time
 
@@ -152,5 +154,28 @@ def test_after_the_fall_back_nothing_rises_again() -> None:
         loop.accept_all()
         await asyncio.wait_for(task, 5)
         assert [(c.evse, c.limit_a) for c in loop.commands()] == [(e.id, e.failsafe_a) for e in SITE.evses]
+
+    virtual_time.run(main, start=START)
+
+
+def test_limits_go_by_the_handful_and_none_after_the_hand_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "_HANDFUL", 1)
+
+    async def main() -> None:
+        for amps, sent in ((6.0, 4), (20.0, 4), (6.0, 1), (20.0, 1)):
+            limits = dict.fromkeys(IDS, 12.0)
+            loop = await held_at(12.0, Scripted(limits))
+            task = asyncio.get_running_loop().create_task(loop.controller.run())
+            limits.update(dict.fromkeys(IDS, amps))
+            loop.controller.trigger("test")
+            while not loop.commands():
+                await asyncio.sleep(0)
+            assert len(loop.commands()) == 1, "others have their turn after each"
+            if sent == 1:
+                loop.controller.hand_over()
+            await asyncio.sleep(0.1)
+            assert [(c.evse, c.limit_a) for c in loop.commands()] == [(evse, amps) for evse in IDS[:sent]]
+            assert [loop.controller.picture.entry(evse).limit_a for evse in IDS[sent:]] == [12.0] * (4 - sent)
+            await ended(task)
 
     virtual_time.run(main, start=START)

@@ -15,6 +15,7 @@ from headroom.clock import FastClock
 from headroom.feed import Feed
 from headroom.logs import redact
 from headroom.statistics import Statistics, summarise
+from simulators import virtual_time
 
 START = datetime(2026, 3, 1, 17, 0, tzinfo=UTC)
 
@@ -100,6 +101,34 @@ async def test_a_watcher_that_does_not_keep_up_is_ended_and_holds_nobody_up() ->
         feed.publish("cedar", "evse", {"n": number})
     assert (await first).data == {"n": 0}
     assert [notice async for notice in slow][-1].data["n"] != 4999
+
+
+def test_a_listener_is_told_at_once_after_a_quiet_while_and_then_no_more_often() -> None:
+    async def main() -> None:
+        feed, loop = Feed(), asyncio.get_running_loop()
+        at_s: list[float] = []
+        counts: list[int] = []
+
+        async def listen() -> None:
+            async for batch in feed.batches("a", gather_s=0.25):
+                at_s.append(round(loop.time() - begun_s, 2))
+                counts.append(len(batch))
+
+        task = loop.create_task(listen())
+        await asyncio.sleep(1.0)
+        begun_s = loop.time()
+        for number in range(10):
+            feed.publish("a", "evse", {"n": number})
+            await asyncio.sleep(0.08)
+        await asyncio.sleep(0.5)
+        feed.publish("a", "evse", {"n": 10})
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        assert at_s == [0.0, 0.25, 0.5, 0.75, 1.3]
+        assert counts == [1, 3, 3, 3, 1]
+
+    virtual_time.run(main, start=datetime(2026, 3, 1, tzinfo=UTC))
 
 
 async def test_a_change_is_written_as_json_once_for_all_who_watch() -> None:
