@@ -80,7 +80,7 @@ class SiteController:
         self._resends = Resends()
         self._budgets = WriteBudgets()
         self._plan = compile_plan(self.site)
-        self._took_ms = 0.0
+        self._took_s = 0.0
         self.trials = TrialLimits(around.clock.now)
         self.wiring = PhaseProbe(self.site, partial(around.feed.publish, self.site.id, "phase_mapping"))
         self._rising: dict[EvseId, _Rise] = {}
@@ -177,8 +177,7 @@ class SiteController:
             try:
                 await self._turn()
                 if self.latest is not decided:
-                    rest = rest_s(len(self.site.evses), self._took_ms / 1000)
-                    await self._urgent.wait_at_most(self._around.clock, rest)
+                    await self._urgent.wait_at_most(self._around.clock, rest_s(len(self.site.evses), self._took_s))
             except Exception:
                 log.exception("control_failed", site=self.site.id)
                 self._lower_to_fall_backs()
@@ -228,7 +227,7 @@ class SiteController:
         if self._ended:
             return
         decision = self.wiring.marked(decision)
-        self._took_ms = elapsed_ms = (around.mono() - begun_s) * 1000
+        self._took_s, elapsed_ms = (around.clock.now() - now).total_seconds(), (around.mono() - begun_s) * 1000
         self.statistics.decided(decision.rung, elapsed_ms)
         records = self.picture.decided(decision, snapshot, elapsed_ms)
         around.store.put(*records)
