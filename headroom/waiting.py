@@ -79,8 +79,8 @@ def unless_cancelled() -> None:
 def rest_s(evses: int, took_s: float) -> float:
     """How long a site of so many EVSEs rests after a decision that took so long, unless more than a sample comes.
 
-    All by the site's clock, so that virtual time plays alike each time. Samples wait for its end. A large site is sampled
-    all the time, and a slow machine must not decide all the time.
+    All by the site's clock, so that virtual time plays alike each time. Samples wait for the end of it: a large site is
+    sampled all the time, and a slow machine must not decide all the time.
     """
     return max(min(_LONGEST_REST_S, _REST_S * evses), min(_SLOWEST_REST_S, _RESTS * took_s))
 
